@@ -1,0 +1,1 @@
+"""Run weakly supervised baselines in PyTorch and score their predictions with iamiou."""

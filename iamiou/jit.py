@@ -1,0 +1,122 @@
+"""One way to compile the Numba loops: explicit signatures, on-disk cache, and a fallback where no cache can be kept."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Set to 1 to compile every loop with bounds checks and without the cache; the fuzz tests do.
+BOUNDSCHECK = "IAMIOU_BOUNDSCHECK"
+
+
+def jit(signatures: Sequence[Any]) -> Callable[[F], F]:
+    """Compile a function at once for `signatures`, without the interpreter lock, and keep the machine code on disk.
+
+    Explicit signatures, compiled in one fixed order, let several processes fill the cache at the same time. Where
+    no folder can hold the cache (a read-only install without a home folder, a full disk) the function is compiled
+    for this process only.
+
+    Parameters
+    ----------
+    signatures : sequence of numba signatures
+        As `numba.njit` takes them. Most useful with one: each costs compile time on the first run.
+
+    Examples
+    --------
+    >>> from numba import types
+    >>> @jit([types.int64(types.int64)])
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(21)
+    42
+    """
+    import numba
+
+    njit: Any = numba.njit  # newer versions of Numba type it, older ones do not
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
+    def compile_now(function: F) -> F:
+        compiled: F
+        if os.environ.get(BOUNDSCHECK) == "1":
+            compiled = njit(list(signatures), boundscheck=True, **options)(function)
+            return compiled
+        try:
+            compiled = njit(list(signatures), cache=True, **options)(function)
+        except Exception:
+            # A cache fails in many ways (RuntimeError: no place for it; OSError: cannot write it; pickle errors:
+            # cannot read it). An error that is not the cache's fault is raised again by the compilation without it.
+            compiled = njit(list(signatures), **options)(function)
+        return compiled
+
+    return compile_now
+
+
+def inner(function: F) -> F:
+    """Mark a loop that only other loops call: it is compiled into them, with no entry from Python and no cache file.
+
+    Its types follow from its callers, whose signatures are explicit. To import a cached loop takes milliseconds
+    for each file of the cache, so that only entries should have one.
+    """
+    import numba
+
+    njit: Any = numba.njit
+    check = os.environ.get(BOUNDSCHECK) == "1"
+    done: F = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, boundscheck=check)(
+        function
+    )
+    return done
+
+
+def compiled(modules: Iterable[str]) -> bool:
+    """Tell, without importing Numba, whether the loops of all `modules` seem to lie compiled on disk.
+
+    An index of the cache that is newer than the source counts. A wrong answer (after Numba was upgraded, say) costs
+    a sentence on the terminal, nothing else.
+
+    Parameters
+    ----------
+    modules : iterable of str
+        Full names of modules that call `jit`, such as ``"iamiou.unfilter"``.
+
+    Examples
+    --------
+    >>> compiled(["iamiou.errors"])  # it has nothing to compile
+    False
+    """
+    return all(_has_index(name) for name in modules)
+
+
+def _has_index(module: str) -> bool:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return False
+    source = Path(spec.origin)
+    try:
+        born = source.stat().st_mtime
+        return any(
+            index.stat().st_mtime >= born
+            for folder, pattern in _cache_folders(source)
+            for index in folder.glob(f"{pattern}{source.stem}.*.py{sys.version_info[0]}{sys.version_info[1]}*.nbi")
+        )
+    except OSError:
+        return False
+
+
+def _cache_folders(source: Path) -> list[tuple[Path, str]]:
+    """Return the folders where Numba may keep the cache of a source file, with the pattern of their subfolder."""
+    subfolder = f"{source.parent.name}_*/"  # Numba adds a hash of the path
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return [(Path(chosen), subfolder)]
+    if sys.platform == "win32":
+        user = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"), "numba", "Cache")
+    elif sys.platform == "darwin":
+        user = Path.home() / "Library" / "Caches" / "numba"
+    else:
+        user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "numba")
+    return [(source.parent / "__pycache__", ""), (user, subfolder)]

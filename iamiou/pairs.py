@@ -1,0 +1,295 @@
+"""One image: bring its three label maps into the form that the kernel takes, judge what they hold, count them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iamiou.counts import Counts, Ints, sort_rows
+from iamiou.errors import ImageError, Problem, group
+from iamiou.labels import VOID_8BIT, VOID_16BIT, ClassList
+
+Map = NDArray[np.integer]
+
+_NO_MAP = np.zeros(0, np.uint8)
+_NO_VOID = -1
+#: Instance ids above this are renumbered first: the kernel keeps a table as long as the largest id.
+_MOST_IDS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an image is counted.
+
+    Parameters
+    ----------
+    pred_void : {"error", "background"}
+        What 255 in a prediction means (65535 where the classes need 16 bits).
+    components : {"nested", "plain"}
+        The paper's rule, or plain connected components.
+    connectivity : {8, 4}
+        Neighbours that connect; 4 only with ``"plain"``.
+    metrics : {"all", "miou"}
+        ``"miou"`` leaves instances and components out.
+    """
+
+    pred_void: str = "error"
+    components: str = "nested"
+    connectivity: int = 8
+    metrics: str = "all"
+
+
+class PairCounter:
+    """Counts images one after the other; one a thread, merged at the end.
+
+    Parameters
+    ----------
+    classes : ClassList
+        C classes.
+    rule : Rule
+        How to count.
+    """
+
+    def __init__(self, classes: ClassList, rule: Rule) -> None:
+        self.classes, self.rule = classes, rule
+        c = self.size = len(classes)
+        self.void_in_prediction = VOID_8BIT if c <= VOID_8BIT else VOID_16BIT
+        as_void = 0 if rule.pred_void == "background" else c
+        self._pred_lut = {1: _lut(c, 256, {self.void_in_prediction: as_void})}
+        self._pred_lut[2] = _lut(c, 65536, {self.void_in_prediction: as_void, VOID_16BIT: as_void})
+        self._sem_lut = {1: _lut(c, 256, {VOID_8BIT: c}), 2: _lut(c, 65536, {VOID_16BIT: c})}
+        self._reach = -1 if rule.metrics == "miou" else int(rule.connectivity == 8)
+        self._confusion = np.zeros((c + 2, c + 2), np.int64)
+        self._info = np.zeros(8, np.int64)
+        self._scratch = np.empty((10, 0), np.int32)
+        self._images: list[str] = []
+        self._per_class: list[Ints] = []
+        self._instances: list[Ints] = []
+        self._phantoms: list[Ints] = []
+        self.oddities: list[ImageError] = []
+
+    def add(self, name: str, pred: Map, semantic: Map, instance: Map | None) -> None:
+        """Count one image.
+
+        Parameters
+        ----------
+        name : str
+            The image's id, for messages and records.
+        pred, semantic, instance : integer array, (H, W)
+            Label maps, any dtype and strides; without ``instance`` the components of the truth stand in.
+
+        Raises
+        ------
+        ImageError
+            If a map is no (H, W) integer array, sizes differ, or a label is no class.
+        """
+        from iamiou.kernels import TOP_PRED, TOP_SEM, count
+
+        semantic = _as_labels(semantic, name, "ground truth")
+        pred = _as_labels(pred, name, "prediction")
+        if pred.shape != semantic.shape:
+            raise _size_differs(name, pred, semantic, "prediction")
+        inst_void, ids = _NO_VOID, None
+        if self._reach < 0:
+            instance = None
+        elif instance is None:
+            instance = ground_truth_components(semantic, self.rule.connectivity)
+        else:
+            instance = _as_labels(instance, name, "instance map", largest=2**31 - 1)
+            if instance.shape != semantic.shape:
+                raise _size_differs(name, instance, semantic, "instance map")
+            inst_void = {1: VOID_8BIT, 2: VOID_16BIT}.get(instance.itemsize, _NO_VOID)
+            if instance.itemsize == 4 and instance.max(initial=0) > _MOST_IDS:
+                ids, flat = np.unique(np.append(instance.ravel(), 0), return_inverse=True)
+                instance = flat[:-1].astype(np.int32).reshape(semantic.shape)
+        height, width = semantic.shape
+        per_class = np.zeros((3, self.size + 2), np.int64)
+        if instance is None:
+            inst, inst_size = _NO_MAP, 0
+        else:
+            inst, inst_size = instance.reshape(-1).view(np.uint8), instance.itemsize
+        instances, phantoms = count(
+            pred.reshape(-1).view(np.uint8),
+            pred.itemsize,
+            semantic.reshape(-1).view(np.uint8),
+            semantic.itemsize,
+            inst,
+            inst_size,
+            height,
+            width,
+            self._pred_lut[pred.itemsize],
+            self._sem_lut[semantic.itemsize],
+            inst_void,
+            self._reach,
+            self.rule.components == "nested",
+            self._confusion,
+            per_class,
+            self._info,
+            self._room(width),
+        )
+        if self._info[TOP_SEM] > self.size or self._info[TOP_PRED] >= self.size:
+            # The counts of this image went into the shared confusion matrix, but an error ends the evaluation.
+            self._refuse_labels(name, pred, semantic)
+        if self._info[3:].any() and self._reach >= 0:
+            self._note_oddities(name, instance)
+        if ids is not None:
+            instances[:, 0] = ids[instances[:, 0]]
+        self._images.append(name)
+        self._per_class.append(per_class)
+        self._instances.append(instances)
+        self._phantoms.append(phantoms)
+
+    def _room(self, width: int) -> NDArray[np.int32]:
+        """Return the scratch that the kernel needs, the same for every image that is not wider."""
+        from iamiou.runs import BLOCK
+
+        if self._scratch.shape[1] <= max(BLOCK, width):
+            self._scratch = np.empty((10, max(BLOCK, width) + 1), np.int32)
+        return self._scratch
+
+    def counts(self) -> Counts:
+        """Return what was counted so far, sorted by image id."""
+        if not self._images:
+            return Counts.zero(self.size)
+        order = sorted(range(len(self._images)), key=self._images.__getitem__)
+        per_class = np.stack([self._per_class[k] for k in order])[:, :, : self.size]
+        return Counts(
+            self.size,
+            tuple(self._images[k] for k in order),
+            self._confusion[: self.size, : self.size].copy(),
+            per_class[:, 0],
+            per_class[:, 1],
+            per_class[:, 2],
+            sort_rows(_with_image([self._instances[k] for k in order])),
+            sort_rows(_with_image([self._phantoms[k] for k in order])),
+        )
+
+    def _refuse_labels(self, name: str, pred: Map, semantic: Map) -> None:
+        void = {1: VOID_8BIT, 2: VOID_16BIT}[semantic.itemsize]
+        bad = _foreign(semantic, self.size, {void})
+        hint = (
+            f"The class list '{self.classes.name}' has the labels 0 to {self.size - 1} and void {void}; see --classes."
+        )
+        if bad:
+            raise ImageError("truth-label", "ground truths have labels that are no class", name, bad, hint)
+        bad = _foreign(pred, self.size, {self.void_in_prediction, VOID_16BIT})
+        if bad:
+            hint = f"The class list '{self.classes.name}' has the labels 0 to {self.size - 1}; see --classes."
+            raise ImageError("prediction-label", "predictions have labels that are no class", name, bad, hint)
+        pixels = int(np.isin(pred, (self.void_in_prediction, VOID_16BIT)).sum())
+        what = f"predictions contain the void label {self.void_in_prediction}"
+        hint = "A prediction must name a class everywhere; --pred-void background counts void as background."
+        raise ImageError("void-in-prediction", what, name, f"{pixels} pixels", hint)
+
+    def _note_oddities(self, name: str, instance: Map | None) -> None:
+        from iamiou.kernels import NO_CLASS, OBJECT_DIFFERS, TOP_ID, TWO_CLASSES, VOID_INST, VOID_SEM
+
+        info = self._info
+        eight_bit = instance is not None and instance.itemsize == 1
+        if eight_bit and info[TOP_ID] == 254 and info[VOID_INST]:
+            what = "8-bit instance maps use all 254 ids and mark labelled pixels as void"
+            hint = "More than 254 instances do not fit 8 bits; save these instance maps with 16 bits."
+            raise ImageError("too-many-instances", what, name, f"{info[VOID_INST]} pixels", hint)
+        if info[VOID_SEM] + info[VOID_INST]:
+            what = "images have a void region that differs between semantic and instance map"
+            hint = "Pixels that are void in either map are left out."
+            detail = f"{info[VOID_SEM] + info[VOID_INST]} pixels"
+            self.oddities.append(ImageError("void-differs", what, name, detail, hint))
+        if info[OBJECT_DIFFERS]:
+            what = "images have pixels that are an object in only one of semantic and instance map"
+            hint = "A class without an instance counts for mIoU only."
+            self.oddities.append(ImageError("object-differs", what, name, f"{info[OBJECT_DIFFERS]} pixels", hint))
+        if info[TWO_CLASSES]:
+            what = "images have instances that lie over two classes"
+            hint = "Each counts for the largest class label in it."
+            self.oddities.append(ImageError("two-classes", what, name, f"{info[TWO_CLASSES]} instances", hint))
+        if info[NO_CLASS]:
+            what = "images have instances that lie on background only"
+            hint = "They have no class and are left out."
+            self.oddities.append(ImageError("no-class", what, name, f"{info[NO_CLASS]} instances", hint))
+
+
+def warnings_of(counters: list[PairCounter]) -> list[Problem]:
+    """Group what the counters found odd, but could count, by kind."""
+    return group((e for counter in counters for e in counter.oddities), fatal=False)
+
+
+def ground_truth_components(semantic: Map, connectivity: int = 8) -> NDArray[np.int32]:
+    """Label the connected components of every class of a label map, for truth without instances.
+
+    Parameters
+    ----------
+    semantic : uint8 or uint16 array, (H, W)
+        Class ids; 0 is background.
+    connectivity : {8, 4}
+        Neighbours that connect.
+
+    Returns
+    -------
+    int32 array, (H, W)
+        0 on background, 1..n elsewhere (void included), in raster order.
+
+    Examples
+    --------
+    >>> ground_truth_components(np.array([[1, 0, 2], [1, 0, 2]], np.uint8)).tolist()
+    [[1, 0, 2], [1, 0, 2]]
+    """
+    from iamiou.components import label_map
+
+    semantic = np.ascontiguousarray(semantic)
+    out = np.empty(semantic.shape, np.int32)
+    height, width = semantic.shape
+    label_map(semantic.reshape(-1).view(np.uint8), semantic.itemsize, height, width, int(connectivity == 8), out)
+    return out
+
+
+def _lut(size: int, length: int, special: dict[int, int]) -> NDArray[np.uint16]:
+    """Class of every label: itself, C for void, C + 1 for a label that is no class; ``special`` wins."""
+    lut = np.full(length, size + 1, np.uint16)
+    lut[: min(size, length)] = np.arange(min(size, length))
+    for label, meaning in special.items():
+        if label < length:
+            lut[label] = meaning
+    return lut
+
+
+def _as_labels(labels: Map, name: str, role: str, largest: int = VOID_16BIT) -> Map:
+    """Return the map as C-contiguous uint8, uint16 or int32; a wide dtype becomes the narrowest that holds it."""
+    if labels.dtype in (np.uint8, np.uint16) and labels.ndim == 2 and labels.size and labels.flags.c_contiguous:
+        return labels
+    if labels.ndim != 2 or labels.size == 0:
+        shape = " x ".join(map(str, labels.shape))
+        raise ImageError("not-a-map", f"{role}s are no label map (height x width)", name, f"shape {shape or 'none'}")
+    if labels.dtype != np.bool_ and not np.issubdtype(labels.dtype, np.integer):
+        hint = "Give class ids as integers: the argmax of the scores."
+        raise ImageError("not-integer", f"{role}s are not integer", name, str(labels.dtype), hint)
+    if max(labels.shape) > 2**15:
+        raise ImageError("too-large", f"{role}s are more than 32768 wide or high", name, f"{labels.shape}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > largest:
+        detail = f"values {low} to {high}"
+        raise ImageError("label-range", f"{role}s have values outside 0 to {largest}", name, detail)
+    dtype = np.uint8 if high <= VOID_8BIT and labels.dtype != np.uint16 else np.uint16
+    return np.ascontiguousarray(labels, np.int32 if high > VOID_16BIT else dtype)
+
+
+def _size_differs(name: str, labels: Map, semantic: Map, role: str) -> ImageError:
+    detail = "{} x {}, ground truth {} x {}".format(*labels.shape, *semantic.shape)
+    return ImageError(
+        "size-differs", f"{role}s differ in size from the ground truth", name, detail, "Resize them first."
+    )
+
+
+def _foreign(labels: Map, size: int, void: set[int]) -> str:
+    """Name the labels of a map that are neither a class nor void."""
+    values, pixels = np.unique(labels, return_counts=True)
+    bad = [(v, n) for v, n in zip(values.tolist(), pixels.tolist(), strict=True) if v >= size and v not in void]
+    return ", ".join(f"label {v} in {n} pixels" for v, n in bad[:3]) + (" ..." if len(bad) > 3 else "")
+
+
+def _with_image(tables: list[Ints]) -> Ints:
+    """Stack the records of images and put the image's index before them."""
+    index = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
+    return np.column_stack([index, np.concatenate(tables)])

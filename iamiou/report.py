@@ -1,0 +1,297 @@
+"""Report: the frozen result of an evaluation, as Python objects, as json and as a file of counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iamiou import __version__
+from iamiou.counts import AREA, CLASS, FP, PHANTOM_AREA, PHANTOM_CLASS, TP, Counts, from_arrays
+from iamiou.errors import InputError
+from iamiou.files import replacing
+from iamiou.labels import ClassList
+from iamiou.scores import ClassScores, bin_names, bin_of, class_scores, ratio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Version of the metric's definition; scores of different versions must not stand in one table.
+METRIC_VERSION = "1.0"
+SCHEMA = 1
+_FORMAT = "iamiou-counts-1"
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Scores of one set of predictions on one data set.
+
+    Parameters
+    ----------
+    counts : Counts
+        What everything else was computed from.
+    class_list : ClassList
+        Names of the classes.
+    bins : tuple of int
+        Sides in pixels that part the size bins.
+    options : dict
+        What the evaluation was asked to do.
+    digest : str
+        sha256 of the ground truth's decoded maps, or "" where it was not asked for; see `dataset_digest`.
+    instances_from : {"annotation", "components"}
+        Where the ground truth's instances come from.
+    scores : dict
+        As `iamiou.scores.headline`; NaN where undefined.
+    intervals : dict
+        95 % intervals of the scores; empty without bootstrap.
+    support : dict
+        Images, instances and classes behind every score.
+    warnings : tuple of str
+        What a reader has to know.
+    """
+
+    counts: Counts
+    class_list: ClassList
+    bins: tuple[int, ...]
+    options: dict[str, Any]
+    digest: str
+    instances_from: str
+    scores: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    support: dict[str, dict[str, int]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def has_instances(self) -> bool:
+        """False when only mIoU was asked for."""
+        return self.options.get("metrics") != "miou"
+
+    @cached_property
+    def class_scores(self) -> ClassScores:
+        """Scores of every class as arrays."""
+        return class_scores(self.counts, self.bins)
+
+    @cached_property
+    def instances(self) -> pd.DataFrame:
+        """One row an instance: image, class, id, area, bin, tp, fp, fn, iou, components."""
+        import pandas as pd
+
+        image, ids, label, area, tp, fp, components = self.counts.instances.T
+        return pd.DataFrame(
+            {
+                "image": np.array(self.counts.images, object)[image],
+                "class": np.array(self.class_list.names, object)[label],
+                "id": ids,
+                "area": area,
+                "bin": np.array(bin_names(self.bins), object)[bin_of(area, self.bins)],
+                "tp": tp,
+                "fp": fp,
+                "fn": area - tp,
+                "iou": tp / (area + fp),
+                "components": components,
+            }
+        )
+
+    @cached_property
+    def phantoms(self) -> pd.DataFrame:
+        """One row a predicted component that touches no instance of its class: image, class, area, bin."""
+        import pandas as pd
+
+        image, label, area = self.counts.phantoms.T
+        return pd.DataFrame(
+            {
+                "image": np.array(self.counts.images, object)[image],
+                "class": np.array(self.class_list.names, object)[label],
+                "area": area,
+                "bin": np.array(bin_names(self.bins), object)[bin_of(area, self.bins)],
+            }
+        )
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        """One row a class: the columns of the score json, bins as ``IA_S``, ``n_S`` ..."""
+        import pandas as pd
+
+        rows = []
+        for entry in self.class_rows():
+            row = {k: v for k, v in entry.items() if not isinstance(v, dict)}
+            for name in bin_names(self.bins):
+                row |= {f"IA_{name}": entry[name]["IA-IoU"], f"n_{name}": entry[name]["instances"]}
+            row |= {f"phantom_{k}": entry["phantoms"][k] for k in ("count", "pixels")}
+            rows.append({k: math.nan if v is None else v for k, v in row.items()})
+        return pd.DataFrame(rows)
+
+    def class_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of ``classes`` in the score json; None where undefined."""
+        per, names = self.class_scores, bin_names(self.bins)
+        found = ratio(per.found_by_bin, per.instances_by_bin)
+        label, area = self.counts.phantoms[:, PHANTOM_CLASS], self.counts.phantoms[:, PHANTOM_AREA]
+        where = bin_of(area, self.bins)
+        shape = (len(self.class_list), len(names))
+        number, pixels = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        np.add.at(number, (label, where), 1)
+        np.add.at(pixels, (label, where), area)
+        rows = []
+        for c, name in enumerate(self.class_list.names):
+            row: dict[str, Any] = {"id": c, "name": name, "IoU": _json(per.iou[c]), "IA-IoU": _json(per.ia_iou[c])}
+            row |= {"precision": _json(per.precision[c]), "recall": _json(per.recall[c]), "iIoU": _json(per.iiou[c])}
+            row["instances"] = int(per.instances[c])
+            for k, size in enumerate(names):
+                row[size] = {"IA-IoU": _json(per.ia_iou_by_bin[c, k]), "instances": int(per.instances_by_bin[c, k])}
+                row[size]["found@50"] = _json(found[c, k])
+            row["phantoms"] = {"count": int(number[c].sum()), "pixels": int(pixels[c].sum())}
+            for k, size in enumerate(names):
+                row["phantoms"][size] = {"count": int(number[c, k]), "pixels": int(pixels[c, k])}
+            rows.append(row)
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the score json (schema version 1) as a dict; scores from 0 to 1, or None."""
+        return {
+            "schema": SCHEMA,
+            "tool": __version__,
+            "metric": METRIC_VERSION,
+            "digest": self.digest,
+            "options": self.options,
+            "images": len(self.counts.images),
+            "instances_from": self.instances_from,
+            "scores": {k: _json(v) for k, v in self.scores.items()},
+            "intervals": {k: list(v) for k, v in self.intervals.items()},
+            "support": self.support,
+            "classes": self.class_rows(),
+            "warnings": list(self.warnings),
+        }
+
+    def to_json(self) -> str:
+        """Return the score json as text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write counts, options, digest and class list to an .npz file without pickle; appears by rename."""
+        header = {
+            "format": _FORMAT,
+            "tool": __version__,
+            "metric": METRIC_VERSION,
+            "digest": self.digest,
+            "options": self.options,
+            "instances_from": self.instances_from,
+            "class_list": [self.class_list.name, *self.class_list.names],
+            "bins": self.bins,
+            "images": self.counts.images,
+            "warnings": self.warnings,
+        }
+        text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        with replacing(Path(path)) as file:
+            np.savez_compressed(file, header=text, allow_pickle=False, **self.counts.arrays())
+
+
+def load(path: str | Path) -> Report:
+    """Read what `Report.save` wrote; scores are computed anew, intervals are not.
+
+    Raises
+    ------
+    InputError
+        If the file is no such file, is damaged, or comes from another version of the metric.
+    """
+    import zipfile
+
+    from iamiou.scores import headline, support
+
+    wrong = f"'{path}' holds no counts of iamiou; write it with: iamiou score ... --save {path}"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(file["header"].tobytes())
+            if header["format"] != _FORMAT:
+                raise InputError(wrong)
+            if header["metric"] != METRIC_VERSION:
+                found = header["metric"]
+                raise InputError(
+                    f"'{path}' was made with version {found} of the metric, not {METRIC_VERSION}; score again."
+                )
+            names = header["class_list"]
+            classes = ClassList(names[0], tuple(names[1:]))
+            arrays = {k: file[k] for k in Counts.zero(1).arrays()}
+        counts = from_arrays(len(classes), [str(name) for name in header["images"]], arrays)
+        bins = tuple(int(side) for side in header["bins"])
+        return Report(
+            counts,
+            classes,
+            bins,
+            dict(header["options"]),
+            str(header["digest"]),
+            str(header["instances_from"]),
+            headline(counts, bins),
+            {},
+            support(counts, bins),
+            tuple(str(w) for w in header["warnings"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as e:
+        raise InputError(f"{wrong} ({e.__class__.__name__})") from e
+
+
+def map_digest(labels: np.ndarray | None) -> str:
+    r"""Return the sha256 of a decoded label map, whatever file it came from.
+
+    The bytes that are hashed are ``"height width\\n"`` and the pixels row by row: one byte each when no label is
+    above 254, void as 255; otherwise two bytes, little-endian, void as 65535 (four for larger ids).
+
+    Examples
+    --------
+    >>> map_digest(np.zeros((2, 3), np.uint8)) == map_digest(np.zeros((2, 3), np.uint16))
+    True
+    """
+    if labels is None:
+        return hashlib.sha256(b"").hexdigest()
+    if labels.dtype == np.uint16 or labels.itemsize > 2:
+        void = labels == 65535
+        high = int(labels.max(initial=0, where=~void if labels.dtype == np.uint16 else True))
+        if high <= 254:
+            labels = np.where(void, 255, labels).astype(np.uint8)
+        else:
+            labels = labels.astype("<u2" if high <= 65535 else "<i4")
+    digest = hashlib.sha256("{} {}\n".format(*labels.shape).encode())
+    digest.update(np.ascontiguousarray(labels).data)
+    return digest.hexdigest()
+
+
+def dataset_digest(classes: ClassList, maps: Iterable[tuple[str, str, str]]) -> str:
+    """Return the identity of a data set: sha256 over the class names and, sorted by id, the digests of its maps.
+
+    Parameters
+    ----------
+    classes : ClassList
+        The names enter, one a line.
+    maps : iterable of (image id, digest of the semantic map, digest of the instance map)
+        As `map_digest` gives them.
+    """
+    digest = hashlib.sha256("".join(f"{name}\n" for name in classes.names).encode())
+    for entry in sorted(maps):
+        digest.update((" ".join(entry) + "\n").encode())
+    return digest.hexdigest()
+
+
+def _json(value: float) -> float | None:
+    """Return a number that json can hold: None for NaN."""
+    return None if math.isnan(value) else float(value)
+
+
+def top_instances(report: Report, number: int) -> tuple[list[int], list[int]]:
+    """Return the rows of the worst and of the best instances, ties by larger area first.
+
+    Returns
+    -------
+    worst, best : list of int
+        Indices into ``report.counts.instances``.
+    """
+    rows = report.counts.instances
+    iou = rows[:, TP] / (rows[:, AREA] + rows[:, FP])
+    worst = np.lexsort((rows[:, CLASS], -rows[:, AREA], iou))[:number]
+    best = np.lexsort((rows[:, CLASS], rows[:, AREA], -iou))[:number]
+    return worst.tolist(), best.tolist()

@@ -1,0 +1,1 @@
+"""Serve a local leaderboard whose ground truth submitters cannot read."""
