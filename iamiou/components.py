@@ -7,7 +7,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from iamiou.jit import jit
-from iamiou.runs import BLOCK, BYTES, CLASS, END, INT, LABEL, PARENT, collect, gather, grown, link, mark, settle
+from iamiou.runs import BLOCK, BYTES, CLASS, END, INT, LABEL, PARENT, collect, gather, grown, link, mark, settle, table
 
 
 @jit([INT(BYTES, INT, INT, INT, INT, types.int32[:, ::1])])
@@ -15,12 +15,10 @@ def label_map(data: NDArray[np.uint8], size: int, height: int, width: int, reach
     """Label the components of equal labels other than 0; write 1..n to ``out`` in raster order and return n."""
     rows_a_block = max(1, BLOCK // width)
     block = rows_a_block * width
-    marks = np.zeros(block + 127 & ~63, np.uint8)
-    buffer = np.empty((2, block + 1), np.int32)
+    marks, buffer = np.zeros(block + 64, np.uint8), table(np.int64(2), block + 1)
     pos, value = buffer[0], buffer[1]
-    run, comp = np.empty((3, 4096), np.int32), np.empty((2, 1024), np.int32)
-    row_start = np.zeros(height + 1, np.int64)
-    holes = np.zeros(65536, np.uint8)
+    run, comp = table(np.int64(3), np.int64(4096)), table(np.int64(2), np.int64(1024))
+    row_start, holes = table(np.int64(1), height + 1)[0], table(np.int64(1), np.int64(65536))[0]
     runs, labels, above = np.int64(0), np.int64(0), np.int64(0)
     for y0 in range(0, height, rows_a_block):
         y1 = min(y0 + rows_a_block, height)
@@ -41,12 +39,13 @@ def label_map(data: NDArray[np.uint8], size: int, height: int, width: int, reach
                 run[END, runs + k] = pos[k + 1] - row_stop + width
                 k += 1
             row_start[y + 1] = runs + k
-            labels = link(run, above, row_start[y], row_start[y + 1], reach, comp, labels, holes)
-            above = row_start[y]
+            begin, stop = np.int64(row_start[y]), np.int64(row_start[y + 1])
+            labels = link(run, above, begin, stop, reach, comp, labels, holes)
+            above = begin
         runs += found
     settle(run, row_start, comp, labels, holes, False)
     n = np.int32(0)
-    number = np.zeros(labels + 1, np.int32)
+    number = table(np.int64(1), labels + 1)[0]
     for k in range(labels):
         if comp[PARENT, k] == k:
             n += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -79,9 +80,6 @@ class Counts:
         """
         if self.num_classes != other.num_classes:
             raise InputError(f"Counts of {self.num_classes} and of {other.num_classes} classes cannot be added.")
-        twice = sorted(set(self.images) & set(other.images))
-        if twice:
-            raise InputError(f"{len(twice)} images occur in both counts: {name_some(twice)}. Add each image once.")
         return merge([self, other])
 
     @classmethod
@@ -133,8 +131,17 @@ class Counts:
 
 
 def merge(parts: Sequence[Counts]) -> Counts:
-    """Add disjoint counts at once; sorted by image id, whatever the order of ``parts``."""
+    """Add disjoint counts at once; sorted by image id, whatever the order of ``parts``.
+
+    Raises
+    ------
+    InputError
+        If an image occurs more than once.
+    """
     names = [name for part in parts for name in part.images]
+    if len(set(names)) < len(names):
+        twice = sorted(name for name, n in Counter(names).items() if n > 1)
+        raise InputError(f"{len(twice)} images occur in more than one of the counts: {name_some(twice)}. Add each once.")
     order = sorted(range(len(names)), key=names.__getitem__)
     new = np.empty(len(names), np.int64)
     new[order] = np.arange(len(names))

@@ -18,6 +18,7 @@ from iamiou.runs import (
     END,
     INT,
     LABEL,
+    MARKS,
     PARENT,
     TABLE,
     collect,
@@ -27,7 +28,8 @@ from iamiou.runs import (
     mark,
     mark_two,
     settle,
-)  # fmt: skip
+    table,
+)
 
 _Bytes = NDArray[np.uint8]
 _Ints = NDArray[np.int64]
@@ -62,8 +64,8 @@ def _records(comp, labels, overlap, overlaps, insts, ids, info):
     """
     parent, cls, valid, same = comp[PARENT], comp[CLASS], comp[_VALID], comp[_SAME]
     area, high = insts[_AREA], insts[_HIGH]
-    table = np.zeros((4, max(ids, labels, overlaps) + 1), np.int32)
-    first, order, owner, touched = table[0], table[1], table[2], table[3]
+    work = table(np.int64(4), ids + labels + overlaps)
+    first, order, owner, touched = work[0], work[1], work[2], work[3]
     for k in range(overlaps):
         first[overlap[_O_INST, k] + 1] += 1
     count = 0
@@ -109,7 +111,7 @@ def _records(comp, labels, overlap, overlaps, insts, ids, info):
     n = 0
     for k in range(labels):
         n += parent[k] == k and valid[k] > 0 and touched[k] == 0
-    phantoms = np.empty((n, 2), np.int64)
+    phantoms = np.zeros((n, 2), np.int64)
     n = 0
     for k in range(labels):
         if parent[k] == k and valid[k] > 0 and touched[k] == 0:
@@ -122,7 +124,7 @@ def _records(comp, labels, overlap, overlaps, insts, ids, info):
     [
         types.Tuple((_I8_2D, _I8_2D))(
             *(BYTES, INT, BYTES, INT, BYTES, INT, INT, INT, _LUT, _LUT, INT, INT, types.boolean),
-            *(_I8_2D, _I8_2D, _I8, TABLE),
+            *(_I8_2D, _I8_2D, _I8, MARKS, TABLE),
         )
     ]
 )
@@ -143,6 +145,7 @@ def count(
     confusion: _Ints,
     per_class: _Ints,
     info: _Ints,
+    marks: NDArray[np.uint8],
     scratch: NDArray[np.int32],
 ) -> tuple[_Ints, _Ints]:
     """Count one image: confusion, pixels per class, instances and phantoms, in one pass over the three maps.
@@ -166,8 +169,9 @@ def count(
     info : int64 array, (8,)
         Written; the names of its places stand at the top of this module.
 
+    marks : uint8 array, (max(BLOCK, width) + 64,)
     scratch : int32 array, (10, max(BLOCK, width) + 1)
-        Room to work in; pages that the system has given already are worth a third of the time.
+        Room to work in.
 
     Returns
     -------
@@ -179,14 +183,19 @@ def count(
     num_classes = confusion.shape[0] - 2
     rows_a_block = max(1, BLOCK // width)
     block = rows_a_block * width
-    marks = np.zeros(block + 127 & ~63, np.uint8)
     pos, p_of, s_of, i_of = scratch[0], scratch[1], scratch[2], scratch[3]
     run_valid, run_same = scratch[4], scratch[5]
     e_run, e_inst, e_both, e_same = scratch[6], scratch[7], scratch[8], scratch[9]
-    run, row_start = np.empty((3, 4096), np.int32), np.zeros(height + 1, np.int64)
-    comp, insts = np.zeros((5, 1024), np.int32), np.zeros((3, 256), np.int32)
-    overlap = np.zeros((4, 1024), np.int32)
-    holes = np.zeros(num_classes + 2, np.uint8)
+    run, row_start, holes = (
+        table(np.int64(3), np.int64(4096)),
+        table(np.int64(1), height + 1)[0],
+        table(np.int64(1), num_classes + 2)[0],
+    )
+    comp, insts, overlap = (
+        table(np.int64(5), np.int64(1024)),
+        table(np.int64(3), np.int64(256)),
+        table(np.int64(4), np.int64(1024)),
+    )
     # The casts keep Numba from compiling what is called here once more for literals.
     runs, labels, above = np.int64(0), np.int64(0), np.int64(0)
     overlaps, ids = np.int64(1), np.int64(1)  # overlap 0 stands for none
@@ -198,7 +207,8 @@ def count(
         if pred_size == 1 and sem_size == 1:
             mark_two(marks, pred, sem, start, pixels)
         else:
-            marks[:] = 0
+            for x in range(pixels):
+                marks[x] = 0
             mark(marks, pred, pred_size, start, pixels)
             mark(marks, sem, sem_size, start, pixels)
         if inst_size:
@@ -208,8 +218,9 @@ def count(
         gather(sem, sem_size, pos, joint, s_of)
         if inst_size:
             gather(inst, inst_size, pos, joint, i_of)
-        elif y0 == 0:
-            i_of[:] = 0
+        else:
+            for k in range(joint):
+                i_of[k] = 0
         if inst_size == 1:
             ids = np.int64(256)
         else:
@@ -266,8 +277,9 @@ def count(
         if labels + runs - run0 > comp.shape[1]:
             comp = grown(comp, (labels + runs - run0) * 3 // 2)
         for y in range(y0, y1):
-            labels = link(run, above, row_start[y], row_start[y + 1], reach, comp, labels, holes)
-            above = row_start[y]
+            begin, stop = np.int64(row_start[y]), np.int64(row_start[y + 1])
+            labels = link(run, above, begin, stop, reach, comp, labels, holes)
+            above = begin
         for r in range(run0, runs):
             if run[CLASS, r] != 0:
                 comp[_VALID, run[LABEL, r]] += run_valid[r - run0]

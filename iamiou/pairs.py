@@ -63,7 +63,7 @@ class PairCounter:
         self._reach = -1 if rule.metrics == "miou" else int(rule.connectivity == 8)
         self._confusion = np.zeros((c + 2, c + 2), np.int64)
         self._info = np.zeros(8, np.int64)
-        self._scratch = np.empty((10, 0), np.int32)
+        self._marks, self._scratch = np.zeros(0, np.uint8), np.empty((10, 0), np.int32)
         self._images: list[str] = []
         self._per_class: list[Ints] = []
         self._instances: list[Ints] = []
@@ -85,13 +85,13 @@ class PairCounter:
         ImageError
             If a map is no (H, W) integer array, sizes differ, or a label is no class.
         """
-        from iamiou.kernels import TOP_PRED, TOP_SEM, count
+        from iamiou.kernels import TOP_PRED, TOP_SEM, VOID_SEM, count
 
         semantic = _as_labels(semantic, name, "ground truth")
         pred = _as_labels(pred, name, "prediction")
         if pred.shape != semantic.shape:
             raise _size_differs(name, pred, semantic, "prediction")
-        inst_void, ids = _NO_VOID, None
+        inst_void, ids, annotated = _NO_VOID, None, instance is not None
         if self._reach < 0:
             instance = None
         elif instance is None:
@@ -127,12 +127,12 @@ class PairCounter:
             self._confusion,
             per_class,
             self._info,
-            self._room(width),
+            *self._room(width),
         )
         if self._info[TOP_SEM] > self.size or self._info[TOP_PRED] >= self.size:
             # The counts of this image went into the shared confusion matrix, but an error ends the evaluation.
             self._refuse_labels(name, pred, semantic)
-        if self._info[3:].any() and self._reach >= 0:
+        if annotated and self._reach >= 0 and self._info[VOID_SEM:].any():
             self._note_oddities(name, instance)
         if ids is not None:
             instances[:, 0] = ids[instances[:, 0]]
@@ -141,13 +141,14 @@ class PairCounter:
         self._instances.append(instances)
         self._phantoms.append(phantoms)
 
-    def _room(self, width: int) -> NDArray[np.int32]:
-        """Return the scratch that the kernel needs, the same for every image that is not wider."""
+    def _room(self, width: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Return the marks and the scratch of the kernel, the same for every image that is not wider."""
         from iamiou.runs import BLOCK
 
         if self._scratch.shape[1] <= max(BLOCK, width):
+            self._marks = np.zeros(max(BLOCK, width) + 64, np.uint8)
             self._scratch = np.empty((10, max(BLOCK, width) + 1), np.int32)
-        return self._scratch
+        return self._marks, self._scratch
 
     def counts(self) -> Counts:
         """Return what was counted so far, sorted by image id."""
@@ -189,7 +190,7 @@ class PairCounter:
         info = self._info
         eight_bit = instance is not None and instance.itemsize == 1
         if eight_bit and info[TOP_ID] == 254 and info[VOID_INST]:
-            what = "8-bit instance maps use all 254 ids and mark labelled pixels as void"
+            what = "8-bit instance maps use all 254 ids, with labelled pixels marked as void"
             hint = "More than 254 instances do not fit 8 bits; save these instance maps with 16 bits."
             raise ImageError("too-many-instances", what, name, f"{info[VOID_INST]} pixels", hint)
         if info[VOID_SEM] + info[VOID_INST]:
@@ -257,16 +258,16 @@ def _lut(size: int, length: int, special: dict[int, int]) -> NDArray[np.uint16]:
 
 def _as_labels(labels: Map, name: str, role: str, largest: int = VOID_16BIT) -> Map:
     """Return the map as C-contiguous uint8, uint16 or int32; a wide dtype becomes the narrowest that holds it."""
-    if labels.dtype in (np.uint8, np.uint16) and labels.ndim == 2 and labels.size and labels.flags.c_contiguous:
-        return labels
     if labels.ndim != 2 or labels.size == 0:
         shape = " x ".join(map(str, labels.shape))
         raise ImageError("not-a-map", f"{role}s are no label map (height x width)", name, f"shape {shape or 'none'}")
+    if max(labels.shape) > 2**15:
+        raise ImageError("too-large", f"{role}s are more than 32768 wide or high", name, f"{labels.shape}")
+    if labels.dtype in (np.uint8, np.uint16) and labels.flags.c_contiguous and labels.dtype.isnative:
+        return labels
     if labels.dtype != np.bool_ and not np.issubdtype(labels.dtype, np.integer):
         hint = "Give class ids as integers: the argmax of the scores."
         raise ImageError("not-integer", f"{role}s are not integer", name, str(labels.dtype), hint)
-    if max(labels.shape) > 2**15:
-        raise ImageError("too-large", f"{role}s are more than 32768 wide or high", name, f"{labels.shape}")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high > largest:
         detail = f"values {low} to {high}"

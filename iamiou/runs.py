@@ -18,7 +18,7 @@ BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 I4 = types.int32[::1]
 TABLE = types.int32[:, ::1]
 INT = types.int64
-_MARKS = types.uint8[::1]
+MARKS = types.uint8[::1]
 
 # Rows of the tables: of a run its end (column), class and label; of a label its parent and class.
 END, CLASS, LABEL = 0, 1, 2
@@ -38,22 +38,41 @@ def _lowest_bit(typing_context, word):  # noqa: ARG001
     return types.int64(types.uint64), codegen
 
 
+def _reader(kind):
+    """Make a function that reads element ``index`` of an array of bytes as if it held ``kind``.
+
+    ``array.view`` does the same, and costs a fifth of a second of compile time for each type.
+    """
+
+    @intrinsic
+    def read(typing_context, data, index):  # noqa: ARG001
+        def codegen(context, builder, signature, arguments):
+            array = context.make_array(signature.args[0])(context, builder, arguments[0])
+            wide = builder.bitcast(array.data, ir.IntType(kind.bitwidth).as_pointer())
+            return builder.load(builder.gep(wide, [arguments[1]]), align=1)
+
+        return kind(data, types.int64), codegen
+
+    return read
+
+
+_read2, _read4, _read8 = _reader(types.uint16), _reader(types.uint32), _reader(types.uint64)
+
+
 @inner
 def mark(marks, data, size, start, count):
-    """Make ``marks[x]`` odd or even but not 0 where the label of pixel ``start + x`` differs from the one before it."""
+    """Make ``marks[x]`` differ from 0 where the label of pixel ``start + x`` differs from the one before it."""
     if size == 1:
         a = data[start : start + count]
         for x in range(1, count):
             marks[x] |= a[x] ^ a[x - 1]
     elif size == 2:
-        b = data[2 * start : 2 * (start + count)].view(np.uint16)
-        for x in range(1, count):
-            change = b[x] ^ b[x - 1]
-            marks[x] |= np.uint8(change | change >> 8)
+        for x in range(start + 1, start + count):
+            change = _read2(data, x) ^ _read2(data, x - 1)
+            marks[x - start] |= change | change >> 8
     else:
-        c = data[4 * start : 4 * (start + count)].view(np.uint32)
-        for x in range(1, count):
-            marks[x] |= c[x] != c[x - 1]
+        for x in range(start + 1, start + count):
+            marks[x - start] |= _read4(data, x) != _read4(data, x - 1)
 
 
 @inner
@@ -73,15 +92,14 @@ def collect(marks, start, count, width, pos):
     """
     for x in range(0, count, width):
         marks[x] = 1
-    for x in range(count, min(count + 64, marks.shape[0])):
+    for x in range(count, count + 64):
         marks[x] = 0
-    words = marks.view(np.uint64)
     low, squeeze = np.uint64(0x0101010101010101), np.uint64(0x0102040810204080)
     k = 0
     for w in range(0, (count + 7) >> 3, 8):
         bits = np.uint64(0)
         for part in range(8):
-            word = words[w + part]
+            word = _read8(marks, w + part)
             word |= word >> np.uint64(4)
             word |= word >> np.uint64(2)
             word |= word >> np.uint64(1)
@@ -102,23 +120,27 @@ def gather(data, size, pos, count, out):
         for k in range(count):
             out[k] = data[pos[k]]
     elif size == 2:
-        b = data.view(np.uint16)
         for k in range(count):
-            out[k] = b[pos[k]]
+            out[k] = _read2(data, np.int64(pos[k]))
     else:
-        c = data.view(np.int32)
         for k in range(count):
-            out[k] = c[pos[k]]
+            out[k] = _read4(data, np.int64(pos[k]))
 
 
 @inner
-def grown(table, columns):
+def table(rows, columns):
+    """Return zeros, int32; the one place that makes them, for every use of np.zeros compiles it anew."""
+    return np.zeros((rows, columns), np.int32)
+
+
+@inner
+def grown(old, columns):
     """Copy into a table with more columns; what is new is 0."""
-    out = np.zeros((table.shape[0], columns), np.int32)
-    for row in range(table.shape[0]):
-        for k in range(table.shape[1]):
-            out[row, k] = table[row, k]
-    return out
+    new = table(old.shape[0], columns)
+    for row in range(old.shape[0]):
+        for k in range(old.shape[1]):
+            new[row, k] = old[row, k]
+    return new
 
 
 @inner
@@ -181,89 +203,76 @@ def link(run, a0, b0, b1, reach, comp, labels, holes):
 
 
 @inner
-def _close_gaps(gap, left, right, u0, u1, v0, v1):
-    """Join the gaps between the runs u0:u1 of a row to those of the runs v0:v1 of the next, and to the outside."""
-    for q in range(u0, u1 - 1):
-        if right[q] < left[v0] or left[q + 1] > right[v1 - 1]:
-            union(gap, np.int32(0), np.int32(q + 1))
-    for q in range(v0, v1 - 1):
-        if right[q] < left[u0] or left[q + 1] > right[u1 - 1]:
-            union(gap, np.int32(0), np.int32(q + 1))
-    u, v = u0, v0
-    while u < u1 - 1 and v < v1 - 1:
-        if max(right[u], right[v]) < min(left[u + 1], left[v + 1]):
-            union(gap, np.int32(u + 1), np.int32(v + 1))
-        if left[u + 1] < left[v + 1]:
-            u += 1
-        else:
-            v += 1
-
-
-@inner
-def nest(run, row_start, parent, wanted):
-    """Join every component that lies in a hole of a component of its own class to that component.
-
-    Between two runs of one class in a row lies a gap. Gaps that touch (4 neighbours) and do not reach the
-    outside form a hole, and a hole has exactly one component of the class around it (8-connected classes and
-    4-connected gaps are dual). So all runs beside the gaps of one hole belong together. Only the classes
-    marked in ``wanted`` are looked at.
-    """
-    end, cls, lab, num_classes = run[END], run[CLASS], run[LABEL], wanted.shape[0]
-    height = row_start.shape[0] - 1
-    first = np.zeros(num_classes + 1, np.int64)
-    for k in range(row_start[height]):
-        if wanted[cls[k]]:
-            first[cls[k] + 1] += 1
-    for c in range(num_classes):
-        first[c + 1] += first[c]
-    total = first[num_classes]
-    table = np.empty((5, total + 1), np.int32)
-    row, label, left, right, gap, fill = table[0], table[1], table[2], table[3], table[4], first.copy()
-    for y in range(height):
-        start = np.int32(0)
-        for k in range(row_start[y], row_start[y + 1]):
-            if wanted[cls[k]]:
-                q = fill[cls[k]]
-                fill[cls[k]] += 1
-                row[q], left[q], right[q], label[q] = y, start, end[k], lab[k]
-            start = end[k]
-    for q in range(total + 1):
-        gap[q] = q  # union-find; 0 is the outside, q + 1 the gap after run q
-    for c in range(num_classes):
-        u0, u1, v0 = first[c], first[c], first[c]  # u: the runs of the row above
-        while v0 < first[c + 1]:
-            v1 = v0 + 1
-            while v1 < first[c + 1] and row[v1] == row[v0]:
-                v1 += 1
-            if u1 > u0 and row[u0] + 1 == row[v0]:
-                _close_gaps(gap, left, right, u0, u1, v0, v1)
-            else:  # nothing of the class next to this row: its gaps are open
-                for q in range(u0, u1 - 1):
-                    union(gap, np.int32(0), np.int32(q + 1))
-                for q in range(v0, v1 - 1):
-                    union(gap, np.int32(0), np.int32(q + 1))
-            u0, u1, v0 = v0, v1, v1
-        for q in range(u0, u1 - 1):
-            union(gap, np.int32(0), np.int32(q + 1))
-        for q in range(first[c], first[c + 1] - 1):
-            if row[q] == row[q + 1] and find(gap, np.int32(q + 1)) != 0:
-                union(parent, label[q], label[q + 1])
+def _join_nested(run, order, row_of, row_start, last, parent):
+    """Join the components around and inside of holes; ``order`` are the runs by class, ``last`` where each ends."""
+    room = 4 * order.shape[0] + 4
+    gaps, comp, spare = table(np.int64(3), room), table(np.int64(2), room), table(np.int64(1), np.int64(2))[0]
+    around, width, q = comp[PARENT], run[END, row_start[1] - 1], np.int64(0)
+    for c in range(last.shape[0] - 1):
+        stop = np.int64(last[c])
+        m, above, begin, labels = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+        row = np.int32(-1)
+        while q < stop or row >= 0:
+            # One row of gaps: all of it outside where the class has no run, else a gap before and after every
+            # run. A column on either side of the map belongs to the outside, which gets label 0.
+            if m > 0 and q < stop and (row < 0 or row_of[q] == row + 1):
+                row = row_of[q]
+                while q < stop and row_of[q] == row:
+                    k = order[q]
+                    gaps[END, m] = 1 if k == row_start[row] else run[END, k - 1] + 1
+                    gaps[CLASS, m] = 1
+                    gaps[END, m + 1] = run[END, k] + 1
+                    gaps[CLASS, m + 1] = 0
+                    gaps[LABEL, m + 1] = run[LABEL, k]
+                    m += 2
+                    q += 1
+            else:
+                row = np.int32(-1)
+            gaps[END, m] = width + 2
+            gaps[CLASS, m] = 1
+            m += 1
+            labels = link(gaps, above, begin, m, np.int64(0), comp, labels, spare)
+            above, begin = begin, m
+        for t in range(1, m - 1):
+            if gaps[CLASS, t] == 1 and gaps[CLASS, t - 1] == 0 and gaps[CLASS, t + 1] == 0:
+                if find(around, gaps[LABEL, t]) != 0:
+                    union(parent, gaps[LABEL, t - 1], gaps[LABEL, t + 1])
 
 
 @inner
 def settle(run, row_start, comp, labels, holes, nested):
-    """Apply the nested rule to the classes that it can concern and point every label at its root."""
-    parent, cls = comp[PARENT], comp[CLASS]
+    """Apply the nested rule and point every label at its root.
+
+    The nested rule: a component that lies in a hole of a component of its own class belongs to that component.
+    Between two runs of one class in a row lies a gap. Gaps that touch (4 neighbours) and do not reach the outside
+    form a hole, and a hole has exactly one component of the class around it (8-connected classes and 4-connected
+    gaps are dual). So all runs beside the gaps of one hole belong together. Only a class with a hole and with two
+    components needs the work.
+    """
+    parent, height, num_classes = comp[PARENT], row_start.shape[0] - 1, holes.shape[0]
+    first = table(np.int64(2), num_classes + 1)
+    last, roots = first[0], first[1]
+    for k in range(labels):
+        roots[comp[CLASS, k]] += parent[k] == k
+    total = np.int64(0)
     if nested:
-        roots = np.zeros(holes.shape[0], np.int32)
-        for k in range(labels):
-            roots[cls[k]] += parent[k] == k
-        some = False
-        for c in range(holes.shape[0]):
-            if roots[c] < 2:
-                holes[c] = 0
-            some |= holes[c] != 0
-        if some:
-            nest(run, row_start, parent, holes)
+        for k in range(row_start[height]):
+            c = run[CLASS, k]
+            if holes[c] != 0 and roots[c] > 1:
+                last[c + 1] += 1
+                total += 1
+    if total > 0:
+        for c in range(num_classes):
+            last[c + 1] += last[c]
+        by_class = table(np.int64(2), total)
+        order, row_of = by_class[0], by_class[1]
+        for y in range(height):
+            for k in range(row_start[y], row_start[y + 1]):
+                c = run[CLASS, k]
+                if holes[c] != 0 and roots[c] > 1:
+                    order[last[c]] = k
+                    row_of[last[c]] = y
+                    last[c] += 1  # afterwards last[c] is where class c ends
+        _join_nested(run, order, row_of, row_start, last, parent)
     for k in range(labels):
         parent[k] = parent[parent[k]]

@@ -130,7 +130,7 @@ def evaluate_with_bar(
     from iamiou.evaluation import evaluate_opened
     from iamiou.jit import compiled
 
-    if not compiled(["iamiou.unfilter", "iamiou.runs", "iamiou.kernels"]):
+    if not compiled(["iamiou.unfilter", "iamiou.kernels"]):
         click.echo("Compiling the kernels, once (some seconds) ...", err=True)
     with ProgressBar(len(truth.ids)) as progress:
         return evaluate_opened(predictions, truth, settings, threads=threads, progress=progress, digest=digest)
