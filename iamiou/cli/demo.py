@@ -14,7 +14,6 @@ def demo(folder: str) -> None:
     """
     from iamiou.cli.compare import print_comparison
     from iamiou.cli.options import evaluate_with_bar
-    from iamiou.cli.terminal import print_report
     from iamiou.compare import compare
     from iamiou.demo import MODELS, write_demo
     from iamiou.ground_truth import open_ground_truth
@@ -31,10 +30,12 @@ def demo(folder: str) -> None:
         report.save(root / f"{model}.npz")
         page = root / f"{model}.html"
         write_report(report, page, truth=truth, predictions=found, images=str(root / "JPEGImages"), title=model)
-        click.echo(f"\nModel '{model}': iamiou score {root}/predictions/{model} {root} --report {page}")
-        print_report(report)
+        click.echo(f"\n$ iamiou score {root}/predictions/{model} {root} --report {page} --save {root}/{model}.npz")
+        for name in ("mIoU", "IA-mIoU", "IA_S", "IA_L"):
+            low, high = report.intervals[name]
+            click.echo(f"{name:>8}  {report.scores[name]:.3f}  (95 % interval {low:.3f} to {high:.3f})")
         reports.append(report)
     first, second = MODELS
-    click.echo(f"\niamiou compare {root}/{first}.npz {root}/{second}.npz")
+    click.echo(f"\n$ iamiou compare {root}/{first}.npz {root}/{second}.npz")
     print_comparison(compare(*reports))
     click.echo(f"\nNow look at {root}/{second}.html and {root}/{first}.html in a browser.")
