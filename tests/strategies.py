@@ -80,6 +80,18 @@ def rings(height: int, width: int, gap: int = 2, shift: int = 0) -> NDArray[np.i
     return (np.minimum.reduce([rows, columns, height - 1 - rows, width - 1 - columns]) + shift) // gap
 
 
+def diamonds(height: int, width: int, gap: int = 2, shift: int = 0) -> NDArray[np.intp]:
+    """Return nested diamonds numbered from the middle; at ``gap=1`` their walls hang together at corners only.
+
+    >>> diamonds(3, 6, gap=1)
+    array([[4, 3, 2, 1, 2, 3],
+           [3, 2, 1, 0, 1, 2],
+           [4, 3, 2, 1, 2, 3]])
+    """
+    rows, columns = np.indices((height, width))
+    return (abs(rows - height // 2) + abs(columns - width // 2) + shift) // gap
+
+
 @st.composite
 def shapes(draw: st.DrawFn, most: int = 14) -> tuple[int, int]:
     """Draw (height, width); one in three images is thin."""
@@ -121,9 +133,10 @@ def blobs(draw: st.DrawFn, shape: tuple[int, int], labels: int) -> LabelMap:
 
 @st.composite
 def nested(draw: st.DrawFn, shape: tuple[int, int], labels: int) -> LabelMap:
-    """Frames inside frames, of a few classes in turn, now and then broken by a stray pixel."""
+    """Frames in frames or diamonds in diamonds, of a few classes in turn, now and then broken by a stray pixel."""
     table = np.array(draw(st.permutations(range(labels))), dtype=np.uint8)[: draw(st.integers(2, labels))]
-    frames = rings(*shape, gap=draw(st.integers(1, 2)), shift=draw(st.integers(0, 1)))
+    kind = draw(st.sampled_from([rings, diamonds]))
+    frames = kind(*shape, gap=draw(st.integers(1, 2)), shift=draw(st.integers(0, 3)))
     out = table[frames % len(table)]
     for _ in range(draw(st.integers(0, 3))):
         out[draw(st.integers(0, shape[0] - 1)), draw(st.integers(0, shape[1] - 1))] = draw(st.integers(0, labels - 1))

@@ -44,7 +44,7 @@ UNSAFE = [
 def test_paths_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
     assert clean_member_path(name) is None
     sentence = only_problem(open_archive(make_zip(tmp_path / "a.zip", {"ok.png": b"", name: b""})))
-    assert sentence.startswith("1 archive members have a path that is not safe to follow: ")
+    assert sentence.startswith("1 archive member has a path that is not safe to follow: ")
     assert "\n" not in sentence
     make_tar(tmp_path / "a.tar", {"ok.png": b"", name: b""})
     assert only_problem(open_archive(tmp_path / "a.tar")) == sentence
@@ -62,7 +62,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> 
         info.type, info.linkname = kind, "/etc/passwd"
         t.addfile(info)
     sentence = only_problem(open_archive(tmp_path / "a.tar"))
-    assert sentence == "1 archive members are links or devices: a.png. Pack plain files."
+    assert sentence == "1 archive member is a link or a device: a.png. Pack plain files."
 
 
 def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
     info.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as z:
         z.writestr(info, "/etc/passwd")
-    assert "are links or devices: a.png" in only_problem(open_archive(tmp_path / "a.zip"))
+    assert "is a link or a device: a.png" in only_problem(open_archive(tmp_path / "a.zip"))
 
 
 def test_encrypted_members_are_refused(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_encrypted_members_are_refused(tmp_path: Path) -> None:
     data[data.rindex(b"PK\1\2") + 8] |= 1
     path.write_bytes(data)
     sentence = only_problem(open_archive(path))
-    assert sentence == "1 archive members are encrypted: a.png. Pack them without a password."
+    assert sentence == "1 archive member is encrypted: a.png. Pack them without a password."
 
 
 def test_unusual_compression_is_refused(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_bomb_of_empty_members_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_sparse_member_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(raw_header(b"a.png", b"%011o\0" % 0, b"S") + bytes(1024))
-    assert "are links or devices: a.png" in only_problem(open_archive(tmp_path / "a.tar"))
+    assert "is a link or a device: a.png" in only_problem(open_archive(tmp_path / "a.tar"))
 
 
 def test_members_outside_the_file_are_refused(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_lying_size_is_found(tmp_path: Path, claimed: int) -> None:
 def test_damage_inside_is_found(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "a.zip", {"a.png": b"A" * 50}, zipfile.ZIP_STORED)
     patched(path, b"A" * 50, b"A" * 49 + b"B")
-    with pytest.raises(ImageError, match=r"members are damaged: a\.png \(its checksum differs\). Pack the label maps"):
+    with pytest.raises(ImageError, match=r"member is damaged: a\.png \(its checksum differs\). Pack the label maps"):
         open_archive(path).read(0, 1000)
     path = make_zip(tmp_path / "b.zip", {"a.png": bytes(range(256))})
     data = bytearray(path.read_bytes())

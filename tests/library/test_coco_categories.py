@@ -12,7 +12,7 @@ def test_cocos_numbers_for_cocos_classes() -> None:
     assert category_labels(COCO_IDS, truth) == (dict(zip(COCO_IDS, range(1, 81), strict=True)), [])
     labels, (problem,) = category_labels([1, 12, 80], truth)
     assert labels == {}
-    assert str(problem).startswith("1 category ids are no category ids of COCO: 12. Say what they mean: ")
+    assert str(problem).startswith("1 category id is not among those of COCO: 12. Say what they mean: ")
 
 
 def test_voc_by_cocos_numbers() -> None:
@@ -36,7 +36,7 @@ def test_numbers_that_mean_two_things_are_refused() -> None:
     assert labels == {}
     assert problem.fatal
     assert str(problem) == (
-        "2 category ids can be labels of the class list 'voc' or category ids of COCO: "
+        "2 category ids can be a label of the class list 'voc' or an id of COCO: "
         "1 (aeroplane or COCO's person), 15 (person or COCO's bench). Say what they mean: write the results as "
         '{"categories": [{"id": 1, "name": "person"}, ...], "annotations": [...]}.'
     )
@@ -54,7 +54,7 @@ def test_classes_of_ones_own() -> None:
     labels, (problem,) = category_labels([1, 3, 500], cells)
     assert labels == {}
     assert str(problem).startswith(
-        "1 category ids are neither labels of the class list 'cells' nor category ids of COCO: 500. Say what they mean"
+        "1 category id is neither among the labels of the class list 'cells' nor among those of COCO: 500. Say what they mean"
     )
     labels, (problem,) = category_labels([0, 1], cells)
     assert problem.names == ("0",)

@@ -138,7 +138,7 @@ def test_the_threshold_keeps_what_reaches_it(tmp_path: Path) -> None:
 def test_negative_scores_are_not_dropped_quietly(tmp_path: Path) -> None:
     found = opened(tmp_path, [result(7, 1, -3.5), result(7, 2, 2)])
     assert sentences(found) == [
-        "1 results have a negative score and fall below the threshold 0: result 0. "
+        "1 result has a negative score, below the threshold 0: result 0. "
         "Give the threshold that fits the scores with `--score-threshold`."
     ]
     assert not found.problems[0].fatal
@@ -180,7 +180,7 @@ def test_polygons_and_compressed_masks(tmp_path: Path) -> None:
 )
 def test_a_mask_that_cannot_be_painted(tmp_path: Path, segmentation: object) -> None:
     found = opened(tmp_path, [result(7) | {"segmentation": segmentation}])
-    with pytest.raises(ImageError, match=r"masks (are|have) .*: a \("):
+    with pytest.raises(ImageError, match=r"mask (is|has) .*: a \("):
         found.load("a", SHAPE)
 
 
@@ -194,7 +194,7 @@ def test_categories_of_the_ground_truth_outside_its_classes(tmp_path: Path) -> N
     assert not found.problems[0].fatal
     assert found.load("a", SHAPE)[0, 0] == 2
     found = opened(tmp_path, [result(7, 44)], truth)
-    assert sentences(found) == ["1 category ids are in no class of the class list: 44 (results: 1). Check `--classes`."]
+    assert sentences(found) == ["1 category id is in no class of the class list: 44 (results: 1). Check `--classes`."]
     assert found.problems[0].fatal
 
 
@@ -209,7 +209,7 @@ def test_names_in_the_file_decide(tmp_path: Path) -> None:
     found = opened(tmp_path, {"categories": categories, "annotations": items}, PLAIN)
     assert found.load("a", SHAPE)[0, 0] == VOC.names.index("person")
     assert found.load("b", SHAPE)[0, 0] == VOC.names.index("pottedplant")
-    assert sentences(found) == ["1 category ids are not in the class list: 3 (results: 1). Left out."]
+    assert sentences(found) == ["1 category id is not in the class list: 3 (results: 1). Left out."]
 
 
 # ---- files that are no results
@@ -237,7 +237,7 @@ def test_an_incomplete_result(tmp_path: Path, item: object, fault: str) -> None:
     (problem,) = opened(tmp_path, [result(8), item]).problems
     assert problem.fatal
     assert str(problem) == (
-        f"1 results are incomplete: result 1 ({fault}). "
+        f"1 result is incomplete: result 1 ({fault}). "
         "A result is {image_id, category_id, segmentation, score}; boxes alone cannot be scored."
     )
 

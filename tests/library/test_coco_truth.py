@@ -178,56 +178,56 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "no image": (lambda: document() | {"images": []}, "lists no image, so there is nothing to score"),
     "image is text": (
         lambda: document() | {"images": ["a.jpg"]},
-        r"1 images are incomplete: image 0 of the list \(no whole number as id\). An image is {id, file_name",
+        r"1 image is incomplete: image 0 of the list \(no whole number as id\). An image is {id, file_name",
     ),
     "unnamed image": (
         _with("images", 1, coco_url=...),
-        r"1 images are incomplete: image 1 of the list \(neither file_name nor coco_url\)",
+        r"1 image is incomplete: image 1 of the list \(neither file_name nor coco_url\)",
     ),
     "image without size": (_with("images", 1, height=0), r"image 1 of the list \(no height and width\)"),
-    "one number for two": (_with("images", 1, id=1), "1 numbers stand for more than one image: 1. Give each"),
+    "one number for two": (_with("images", 1, id=1), "1 number stands for more than one image: 1. Give each"),
     "one id for two": (
         _with("images", 1, file_name="train/a.png"),
-        r"1 image ids stand for more than one image: a \(numbers 1 and 2\). The stems of file names must differ",
+        r"1 image id stands for more than one image: a \(numbers 1 and 2\). The stems of file names must differ",
     ),
     "huge image": (
         _with("images", 1, height=10**6),
-        r"1 images claim more than 10000 pixels: b \(1000000 x 20\). Raise --max-pixels",
+        r"1 image claims more than 10000 pixels: b \(1000000 x 20\). Raise --max-pixels",
     ),
     "annotation is text": (
         lambda: document() | {"annotations": ["x"]},
-        "1 annotations are incomplete: annotation 0 of the list. An annotation is {id, image_id",
+        "1 annotation is incomplete: annotation 0 of the list. An annotation is {id, image_id",
     ),
-    "annotation without id": (_with("annotations", 1, id=...), "1 annotations are incomplete: annotation 1 of the"),
+    "annotation without id": (_with("annotations", 1, id=...), "1 annotation is incomplete: annotation 1 of the"),
     "unknown image": (
         _with("annotations", 1, image_id=9),
-        r"1 annotations are of an image that the file does not list: annotation 2 \(image_id 9\)",
+        r"1 annotation is of an image that the file does not list: annotation 2 \(image_id 9\)",
     ),
     "unknown category": (
         _with("annotations", 1, category_id=9),
-        r"1 annotations are of a category that the file does not list: annotation 2 \(category_id 9\)",
+        r"1 annotation is of a category that the file does not list: annotation 2 \(category_id 9\)",
     ),
-    "same annotation id": (_with("annotations", 1, id=1), "1 annotations have the id of another one: annotation 1"),
+    "same annotation id": (_with("annotations", 1, id=1), "1 annotation has the id of another one: annotation 1"),
     "no segmentation": (
         _with("annotations", 1, segmentation=...),
-        "1 annotations have no mask: annotation 2 of image a. Give polygons or run lengths",
+        "1 annotation has no mask: annotation 2 of image a. Give polygons or run lengths",
     ),
     "two points": (
         _with("annotations", 1, segmentation=[[1, 1, 2, 2]]),
-        r"1 masks have a polygon that is none: annotation 2 of image a \(4 coordinates\). A polygon is .* 3 points or",
+        r"1 mask has a polygon that is none: annotation 2 of image a \(4 coordinates\). A polygon is .* 3 points or",
     ),
     "another size": (
         _with("annotations", 1, segmentation={"size": [20, 10], "counts": [200]}),
-        r"1 masks are of another size than their image: annotation 2 of image a \(20 x 10, image 10 x 20\)",
+        r"1 mask is of another size than the image: annotation 2 of image a \(20 x 10, image 10 x 20\)",
     ),
     "bad runs": (
         _with("annotations", 1, segmentation={"size": [10, 20], "counts": [20]}),
-        r"1 masks have run lengths that do not fill their image: annotation 2 of image a \(20 pixels, image 200\)",
+        r"1 mask has run lengths that do not fill the image: annotation 2 of image a \(20 pixels, image 200\)",
     ),
-    "category without name": (_with("categories", 2, name=...), "1 categories are incomplete: category 2 of the list"),
+    "category without name": (_with("categories", 2, name=...), "1 category is incomplete: category 2 of the list"),
     "one id for two categories": (
         _with("categories", 2, id=5),
-        r"1 category ids stand for more than one category: 5 \(airplane, cup\). Give each",
+        r"1 category id stands for more than one category: 5 \(airplane, cup\). Give each",
     ),
     "foreign names": (
         lambda: document() | {"categories": [{"id": 1, "name": "nucleus"}]},
@@ -253,7 +253,7 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     assert len(lines) == 2
     assert lines[0].startswith("7 annotations are of an image that the file does not list: annotation 1 (image_id 9), ")
     assert "and 2 more" in lines[0]
-    assert lines[1].startswith("1 annotations have no mask: annotation 20 of image a.")
+    assert lines[1].startswith("1 annotation has no mask: annotation 20 of image a.")
 
 
 def test_names_are_shown_without_escapes(tmp_path: Path) -> None:

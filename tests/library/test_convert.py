@@ -153,9 +153,9 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     for part in (
         "1 colour is not in VOC's palette: (7, 7, 7) in 4 pixels, first in odd.png.",
         "photo.png (JPEG)",
-        "1 PNG files are damaged: broken.png (Pillow cannot decode it:",
-        "1 masks have transparent pixels, which have no label: glass.png. Write masks without transparency.",
-        "1 .npy files hold labels outside 0 to 65535: low.npy (from -1 to 3). Save void as 255.",
+        "1 PNG file is damaged: broken.png (Pillow cannot decode it:",
+        "1 mask has transparent pixels, which have no label: glass.png. Write masks without transparency.",
+        "1 .npy file holds labels outside 0 to 65535: low.npy (from -1 to 3). Save void as 255.",
         "float.npy (float64)",
         "cube.npy (shape (2, 2, 2))",
     ):
@@ -171,7 +171,7 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "in" / "a.npy", np.array({"cam": Trap()}, dtype=object), allow_pickle=True)
     assert refused(tmp_path) == (
-        "1 .npy files hold pickled Python objects, which are never loaded because loading them can run any code: "
+        "1 .npy file holds pickled Python objects, which are never loaded because loading them can run any code: "
         "a.npy. "
         "Load them where you trust them and save the label map alone: numpy.save(path, labels)."
     )
@@ -182,7 +182,7 @@ def test_grey_with_alpha(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Image.fromarray(LABELS).convert("LA").save(tmp_path / "in" / "a.png")
     assert refused(tmp_path).startswith(
-        "1 PNG files hold grey with alpha, which is neither labels nor colours: a.png. "
+        "1 PNG file holds grey with alpha, which is neither labels nor colours: a.png. "
     )
 
 
@@ -205,7 +205,7 @@ def test_16_bits_a_channel(tmp_path: Path) -> None:
 
 def test_a_header_that_claims_too_much(tmp_path: Path) -> None:
     save(tmp_path / "in" / "a.png", COLOURS[LABELS])
-    with pytest.raises(ProblemsFound, match=r"claim more than 1000 pixels: a\.png \(30 x 40\)"):
+    with pytest.raises(ProblemsFound, match=r"claims more than 1000 pixels: a\.png \(30 x 40\)"):
         convert(tmp_path / "in", tmp_path / "out", max_pixels=1000)
 
 

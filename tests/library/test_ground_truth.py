@@ -225,7 +225,7 @@ def test_too_many_pixels_and_files_that_went_away(devkit: Path) -> None:
     assert caught.value.kind == "too-large"
     truth = open_ground_truth(devkit)
     (devkit / "SegmentationClass" / f"{IDS[0]}.png").unlink()
-    with pytest.raises(ImageError, match=r"1 files cannot be read: SegmentationClass/2007_000001.png \(No such file"):
+    with pytest.raises(ImageError, match=r"1 file cannot be read: SegmentationClass/2007_000001.png \(No such file"):
         truth.load(IDS[0])
 
 

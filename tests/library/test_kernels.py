@@ -42,6 +42,85 @@ def test_nested_rings_agree_with_the_oracle(data):
     agree(count_case(case), expected(case))
 
 
+WALLS = {
+    "a diamond around a dot": """
+        ...#...
+        ..#.#..
+        .#...#.
+        #..#..#
+        .#...#.
+        ..#.#..
+        ...#...
+    """,
+    "two diamonds, so that a gap outside lies between gaps inside": """
+        ...#.....#...
+        ..#.#...#.#..
+        .#...#.#...#.
+        #..#..#..#..#
+        .#...#.#...#.
+        ..#.#...#.#..
+        ...#.....#...
+    """,
+    "an octagon with rounded corners": """
+        ..####..
+        .#....#.
+        #......#
+        #..##..#
+        #......#
+        .#....#.
+        ..####..
+    """,
+    "chambers with a common wall": """
+        .#######.
+        #.......#
+        #..#....#
+        #......#.
+        #####.#..
+        .....#...
+        .#.#..###
+        #...#...#
+        #.#..#..#
+        .#.....#.
+        ..#####..
+    """,
+    "two halves of a ring, an empty row between them": """
+        .#####.....
+        #.....#..#.
+        #..#..#.#.#
+        #.....#..#.
+        ...........
+        #.....#....
+        #.....#....
+        .#####.....
+    """,
+    "a labyrinth that is open at one corner": """
+        #########
+        #.......#
+        #.#####.#
+        #.#...#.#
+        #.#.#.#.#
+        #.#...#.#
+        #.####..#
+        #......#.
+        ########.
+    """,
+}
+
+
+@pytest.mark.parametrize("turn", [np.asarray, np.transpose], ids=["upright", "on its side"])
+@pytest.mark.parametrize("picture", WALLS.values(), ids=WALLS.keys())
+def test_one_pixel_opens_or_closes_a_wall(picture, turn):
+    """Walls that hold by a corner: with every single pixel turned over, and every two in a row of the map."""
+    wall = turn(np.array([[s == "#" for s in line] for line in picture.split()]))
+    background = np.zeros(wall.shape, np.uint8)
+    for pixel in range(wall.size):
+        for also in (pixel, pixel + 1):
+            turned = wall.copy()
+            turned.flat[pixel : also + 1] ^= True
+            case = Case(turned.astype(np.uint8), background, background)
+            agree(count_case(case), expected(case))
+
+
 @given(shapes(20).flatmap(label_maps), st.sampled_from([("plain8", 8), ("plain4", 4)]))
 def test_components_stand_in_for_instances(semantic, how):
     name, connectivity = how

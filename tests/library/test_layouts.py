@@ -154,6 +154,6 @@ def test_more_classes_than_eight_bits_hold(size):
 def test_what_is_no_map_is_refused_with_a_sentence(shape, where):
     maps = [np.zeros((5, 5), np.uint8) for _ in range(3)]
     maps[where] = np.zeros(shape, np.uint8)
-    with pytest.raises(iamiou.InputError, match=r"(are no label map|differ in size)") as caught:
+    with pytest.raises(iamiou.InputError, match=r"(is no label map|differs in size)") as caught:
         iamiou.score(*maps)
     assert "x".join(map(str, shape)) in str(caught.value).replace(" ", "") or not shape

@@ -73,16 +73,16 @@ def test_npy_at_an_odd_place_in_memory() -> None:
         (with_header(" " * 2000), "broken-npy", "its header cannot be read"),
         (with_header("{'descr': '|u1', 'fortran_order': False}"), "broken-npy", "its header cannot be read"),
         (with_header("{}", version=b"\7\0"), "broken-npy", "its header cannot be read"),
-        (npy(LABELS.astype(float)), "npy-dtype", "hold no integers: x (float64)"),
-        (npy(LABELS > 3), "npy-dtype", "hold no integers: x (bool)"),
-        (npy(np.zeros((2, 2), "u1,u1")), "npy-dtype", "hold no integers"),
-        (npy(LABELS[None]), "npy-shape", "no map of two dimensions: x (shape (1, 3, 4))"),
-        (npy(LABELS[0]), "npy-shape", "no map of two dimensions: x (shape (4,))"),
-        (npy(LABELS[:0]), "npy-shape", "hold no pixels: x (shape (0, 4))"),
+        (npy(LABELS.astype(float)), "npy-dtype", "holds no integers: x (float64)"),
+        (npy(LABELS > 3), "npy-dtype", "holds no integers: x (bool)"),
+        (npy(np.zeros((2, 2), "u1,u1")), "npy-dtype", "holds no integers"),
+        (npy(LABELS[None]), "npy-shape", "holds no map of two dimensions: x (shape (1, 3, 4))"),
+        (npy(LABELS[0]), "npy-shape", "holds no map of two dimensions: x (shape (4,))"),
+        (npy(LABELS[:0]), "npy-shape", "holds no pixels: x (shape (0, 4))"),
         (
             with_header("{'descr': '|u1', 'fortran_order': False, 'shape': (-3, -4)}", bytes(12)),
             "npy-shape",
-            "hold no pixels: x (shape (-3, -4))",
+            "holds no pixels: x (shape (-3, -4))",
         ),
     ],
 )
@@ -95,7 +95,7 @@ def test_npy_refused(data: bytes, kind: str, found: str) -> None:
 def test_npy_sizes_are_refused_before_the_data_are_read() -> None:
     text = "{'descr': '<i8', 'fortran_order': False, 'shape': (1000000, 1000000)}"
     assert refusal(with_header(text)).kind == "too-large"
-    assert "claim more than 11 pixels: x (3 x 4)" in str(refusal(npy(LABELS), max_pixels=11))
+    assert "1 image claims more than 11 pixels: x (3 x 4)" in str(refusal(npy(LABELS), max_pixels=11))
     error = refusal(npy(LABELS), shape=(4, 3))
     assert error.kind == "size-differs"
     assert "x (3 x 4, ground truth 4 x 3)" in str(error)

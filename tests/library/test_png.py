@@ -181,7 +181,7 @@ def test_another_size_is_refused_before_inflating(monkeypatch: pytest.MonkeyPatc
     assert "x (10 x 20, ground truth 20 x 10)" in str(error)
     error = refusal(encode(LABELS), max_pixels=199)
     assert error.kind == "too-large"
-    assert "claim more than 199 pixels: x (10 x 20)" in str(error)
+    assert "1 image claims more than 199 pixels: x (10 x 20)" in str(error)
 
 
 def test_a_small_file_cannot_claim_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_damaged(data: bytes, found: str) -> None:
     error = refusal(data)
     assert error.kind == "broken-png"
     assert found in str(error)
-    assert str(error).startswith("1 PNG files are damaged: x (")
+    assert str(error).startswith("1 PNG file is damaged: x (")
 
 
 def test_a_wrong_checksum_of_an_unimportant_chunk_counts_too() -> None:

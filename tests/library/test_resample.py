@@ -138,24 +138,43 @@ def test_the_rule_spreads_like_the_jackknife_and_student():
     assert drawn.stretch[0] == pytest.approx(2.3646 / 1.95996, rel=1e-3)  # Student's t with n - 1 = 7
 
 
-def test_a_class_of_one_image_borrows_the_spread_of_the_others():
+def two_classes(large: bool = False) -> Counts:
+    """Count eight images of class 1 and one of class 2, small; with ``large``, each with a perfect large one too."""
     counts = single_class([0.1, 0.3, 0.35, 0.5, 0.6, 0.8, 0.85, 0.9, 0.4])
-    label = counts.instances[:, 2].copy()
-    label[8] = 2
-    truth, hit, prediction = (
-        np.stack([t[:, 0], np.where(label == 1, t[:, 1], 0), np.where(label == 2, t[:, 1], 0)], axis=1)
-        for t in (counts.truth, counts.hit, counts.prediction)
-    )
-    instances = counts.instances.copy()
-    instances[:, 2] = label
-    two = Counts(3, counts.images, np.diag(hit.sum(0)), truth, prediction, hit, instances, counts.phantoms)
-    alone = noise_of(counts.select(counts.images[:8]), "IA_S").noise.std()
+    label = np.where(np.arange(9) < 8, 1, 2)
+    rows = counts.instances.copy()
+    rows[:, 2] = label
+    truth, hit, prediction = np.zeros((3, 9, 3), np.int64)
+    for table, old in ((truth, counts.truth), (hit, counts.hit), (prediction, counts.prediction)):
+        table[:, 0] = old[:, 0]
+        table[np.arange(9), label] = old[:, 1]
+    if large:
+        more = rows.copy()
+        more[:, 1], more[:, 3:6] = 2, (20_000, 20_000, 0)
+        rows = np.concatenate([rows, more])
+        rows = rows[np.lexsort(rows.T[::-1])]
+        for table in (truth, hit, prediction):
+            table[np.arange(9), label] += 20_000
+    return Counts(3, counts.images, np.diag(hit.sum(0)), truth, prediction, hit, rows, counts.phantoms)
+
+
+def test_a_class_of_one_image_borrows_the_spread_of_the_others():
+    two = two_classes()
+    alone = noise_of(two.select(two.images[:8]), "IA_S").noise.std()
     both = noise_of(two, "IA_S")
     assert both.value[0] == pytest.approx((0.55 + 0.4) / 2)
     # The lone image adds a variance eight times that of the mean of eight; both enter with half the weight.
-    assert both.noise.std() == pytest.approx(alone * math.sqrt(1 + 8) / 2, rel=0.08)
+    assert both.noise.std() == pytest.approx(alone * math.sqrt(1 + 8) / 2, rel=0.05)
     low, high = intervals(two, BINS, method="bayesian")["IA_S"]
-    assert high - low < 4 * both.noise.std() / 2  # plain weights know nothing of the lone image
+    assert high - low < 2 * both.noise.std()  # plain weights know nothing of the lone image
+
+
+def test_a_gap_borrows_small_from_small():
+    """Perfect large instances have no spread to lend; the gap is as uncertain as its small side."""
+    gap, small = (noise_of(two_classes(large=True), name) for name in ("gap_SL", "IA_S"))
+    assert gap.value[0] == pytest.approx(1 - small.value[0])
+    assert gap.noise.std() == pytest.approx(small.noise.std(), rel=0.02)
+    assert gap.stretch[0] == pytest.approx(small.stretch[0])
 
 
 @pytest.mark.parametrize("method", METHODS)
