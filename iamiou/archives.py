@@ -231,7 +231,7 @@ def _judge(entries: Sequence[_Entry], paths: Sequence[str | None]) -> list[Probl
     overlap = [name for name, e, i in zipped if e.offset + 30 + len(_name_bytes(i)) + e.packed > e.end]
     found = (
         ("unsafe-path", "have a path that is not safe to follow", unsafe, "Pack plain names."),
-        ("special-member", "are links or devices", special, "Pack plain files."),
+        ("special-member", "are a link or a device", special, "Pack plain files."),
         ("encrypted-member", "are encrypted", secret, "Pack them without a password."),
         ("unknown-compression", "are compressed in an unusual way", method, "Use zip's deflate."),
         ("overlapping-members", "share their bytes with another one", overlap, PACK_AGAIN),

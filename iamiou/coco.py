@@ -67,7 +67,7 @@ def segmentation_to_rle(segmentation: Any, height: int, width: int, name: str = 
     if size != [height, width]:
         detail = f"{_size(size)}, image {height} x {width}"
         hint = "The size of run lengths is [height, width] of the image."
-        raise ImageError("rle-size", "masks are of another size than their image", name, detail, hint)
+        raise ImageError("rle-size", "masks are of another size than the image", name, detail, hint)
     if isinstance(counts, list):
         whole = all(type(c) is int and abs(c) < 2**32 for c in counts)
         return _encoded(_proven(np.array(counts, np.int64) if whole else None, height, width, name), height, width)
@@ -213,7 +213,7 @@ def _proven(runs: NDArray[np.int64] | None, height: int, width: int, name: str) 
     else:
         return runs
     hint = "Write them again with pycocotools.mask.encode."
-    raise ImageError("broken-rle", "masks have run lengths that do not fill their image", name, detail, hint)
+    raise ImageError("broken-rle", "masks have run lengths that do not fill the image", name, detail, hint)
 
 
 def _size(size: Any) -> str:

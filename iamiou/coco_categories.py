@@ -86,8 +86,8 @@ def category_labels(
         return as_labels, []
     if as_coco is not None:
         return as_coco, _left_out(ids, as_coco)
-    neither = f"neither labels of the class list '{truth.classes.name}' nor"
-    what = f"category ids are {'no' if truth.classes.names == COCO.names else neither} category ids of COCO"
+    neither = f"neither among the labels of the class list '{truth.classes.name}' nor"
+    what = f"category ids are {'not' if truth.classes.names == COCO.names else neither} among those of COCO"
     odd = tuple(str(i) for i in used if i not in of_coco) or tuple(str(i) for i in used)
     return {}, [Problem("unknown-category", what, odd, _NAME_THEM)]
 
@@ -116,5 +116,5 @@ def _left_out(ids: Sequence[int], found: Mapping[int, int]) -> list[Problem]:
 def _ambiguous(used: Sequence[int], of_coco: Mapping[int, int], classes: ClassList) -> Problem:
     coco = dict(zip(COCO_IDS, COCO.names[1:], strict=True))
     names = tuple(f"{i} ({classes.names[i]} or COCO's {coco[i]})" for i in used if of_coco[i] != i)
-    what = f"category ids can be labels of the class list '{classes.name}' or category ids of COCO"
+    what = f"category ids can be a label of the class list '{classes.name}' or an id of COCO"
     return Problem("ambiguous-category", what, names, _NAME_THEM)

@@ -77,7 +77,7 @@ def read_results(path: str | Path, truth: Truth, score_threshold: float = 0.0) -
         hint = 'Give each result the "file_name" of its image.'
         problems.append(Problem("unknown-image-number", what, tuple(map(str, numbers)), hint))
     if score_threshold == 0 and (below := [f"result {i}" for i, item in good if item["score"] < 0]):
-        what = "results have a negative score and fall below the threshold 0"
+        what = "results have a negative score, below the threshold 0"
         hint = "Give the threshold that fits the scores with `--score-threshold`."
         problems.append(Problem("negative-score", what, tuple(below), hint, fatal=False))
     wanted = set(truth.ids)

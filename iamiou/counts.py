@@ -141,7 +141,9 @@ def merge(parts: Sequence[Counts]) -> Counts:
     names = [name for part in parts for name in part.images]
     if len(set(names)) < len(names):
         twice = sorted(name for name, n in Counter(names).items() if n > 1)
-        raise InputError(f"{len(twice)} images occur in more than one of the counts: {name_some(twice)}. Add each once.")
+        raise InputError(
+            f"{len(twice)} images occur in more than one of the counts: {name_some(twice)}. Add each once."
+        )
     order = sorted(range(len(names)), key=names.__getitem__)
     new = np.empty(len(names), np.int64)
     new[order] = np.arange(len(names))

@@ -6,6 +6,7 @@ the small ones and is careless with the outlines of large ones, by just as much 
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,7 +163,7 @@ def write_demo(folder: str | Path, *, images: int = 20, seed: int = 2024) -> Pat
     """
     from PIL import Image
 
-    from iamiou.masks import write_label_map
+    from iamiou.masks import write_bytes, write_label_map
 
     root = Path(folder)
     mark = root / "ImageSets" / "Segmentation" / "val.txt"
@@ -182,7 +183,9 @@ def write_demo(folder: str | Path, *, images: int = 20, seed: int = 2024) -> Pat
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.write_text(listed, encoding="utf-8")
         for k, name in enumerate(names):
-            Image.fromarray(photograph(blobs[k], rng)).save(root / "JPEGImages" / f"{name}.jpg", quality=90)
+            photo = io.BytesIO()
+            Image.fromarray(photograph(blobs[k], rng)).save(photo, "JPEG", quality=90)
+            write_bytes(root / "JPEGImages" / f"{name}.jpg", photo.getvalue())
             write_label_map(root / "SegmentationClass" / f"{name}.png", maps[k][0])
             write_label_map(root / "SegmentationObject" / f"{name}.png", maps[k][1])
             for model in MODELS:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 #: How many names a sentence shows before it only counts the rest.
 SHOWN = 5
+_SINGULAR = {"are": "is", "have": "has", "can": "can", "cannot": "cannot"}
+_SINGULAR |= {v: f"{v}s" for v in ("claim", "contain", "differ", "hold", "lie", "say", "stand", "use")}
 
 
 class IamiouError(Exception):
@@ -57,7 +59,8 @@ class Problem:
     fatal: bool = True
 
     def __str__(self) -> str:
-        return f"{len(self.names)} {self.what}: {name_some(self.names)}. {self.hint}".rstrip()
+        what = _singular(self.what) if len(self.names) == 1 else self.what
+        return f"{len(self.names)} {what}: {name_some(self.names)}. {self.hint}".rstrip()
 
 
 class ImageError(InputError):
@@ -103,3 +106,19 @@ def group(errors: Iterable[ImageError], *, fatal: bool = True) -> list[Problem]:
         name = f"{e.name} ({e.detail})" if e.detail else e.name
         kinds.setdefault((e.kind, e.what, e.hint), []).append(name)
     return [Problem(k, w, tuple(sorted(names)), h, fatal) for (k, w, h), names in sorted(kinds.items())]
+
+
+def _singular(what: str) -> str:
+    """Let a sentence about several things speak of one.
+
+    >>> _singular("images have instances that lie over two classes")
+    'image has instances that lie over two classes'
+    """
+    words = what.split(" ")
+    for k in range(1, len(words)):
+        if words[k] in ("is", "has", "was"):  # it does already
+            return what
+        if words[k] in _SINGULAR and words[k - 1].endswith("s"):
+            noun = words[k - 1].removesuffix("s").replace("categorie", "category")
+            return " ".join([*words[: k - 1], noun, _SINGULAR[words[k]], *words[k + 1 :]])
+    return what

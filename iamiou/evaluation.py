@@ -7,14 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from iamiou.counts import Counts
 from iamiou.errors import Problem
 from iamiou.labels import VOC, ClassList, load_classes
 from iamiou.pairs import Map, PairCounter, warnings_of
 from iamiou.report import Report, dataset_digest, map_digest
-from iamiou.scores import headline, support
+from iamiou.scores import PIXEL_SCORES, headline, support
 from iamiou.settings import Settings, settings_of
 from iamiou.workers import Progress, count_all
 
@@ -74,7 +72,7 @@ def score(
     """
     chosen = settings_of({"bootstrap": 0, **settings})
     counter = PairCounter(load_classes(classes), chosen.rule)
-    counter.add("image", np.asarray(pred), np.asarray(semantic), None if instance is None else np.asarray(instance))
+    counter.add("image", pred, semantic, instance)
     digest = dataset_digest(counter.classes, [("image", map_digest(semantic), map_digest(instance))])
     source = "components" if instance is None else "annotation"
     return make_report(counter.counts(), counter.classes, chosen, digest, source, warnings_of([counter]))
@@ -194,12 +192,10 @@ def make_report(
 
         intervals = resampled(counts, settings.bins, resamples=settings.bootstrap, seed=settings.seed)
     if settings.metrics == "miou":
-        keep = ("mIoU", "mIoU_union", "mIoU_per_image", "precision", "recall")
-        scores, rests = ({k: d[k] for k in keep} for d in (scores, rests))  # type: ignore[assignment]
-        intervals = {k: v for k, v in intervals.items() if k in keep}
-        instances_from = ""
+        scores, rests = ({k: d[k] for k in PIXEL_SCORES} for d in (scores, rests))  # type: ignore[assignment]
+        intervals = {k: v for k, v in intervals.items() if k in PIXEL_SCORES}
     texts = [str(p) for p in warnings]
-    if instances_from == "components":
+    if instances_from == "components" and settings.metrics != "miou":
         texts.insert(0, _STAND_IN)
     options = asdict(settings) | {"bins": list(settings.bins)}
     return Report(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: Set to 1 to compile every loop with bounds checks and without the cache; the fuzz tests do.
 BOUNDSCHECK = "IAMIOU_BOUNDSCHECK"
+
+# Files that hold `inner` loops.
+_parts: set[str] = set()
 
 
 def jit(signatures: Sequence[Any]) -> Callable[[F], F]:
@@ -47,6 +50,7 @@ def jit(signatures: Sequence[Any]) -> Callable[[F], F]:
             compiled = njit(list(signatures), boundscheck=True, **options)(function)
             return compiled
         try:
+            _forget_stale(Path(function.__code__.co_filename))
             compiled = njit(list(signatures), cache=True, **options)(function)
         except Exception:
             # A cache fails in many ways (RuntimeError: no place for it; OSError: cannot write it; pickle errors:
@@ -63,13 +67,22 @@ def inner(function: F) -> F:
     Its types follow from its callers, whose signatures are explicit. To import a cached loop takes milliseconds
     for each file of the cache, so that only entries should have one.
     """
+    return _inner(function, "never")
+
+
+def once(function: F) -> F:
+    """Mark an `inner` loop with a single caller: it is spliced into that, which saves compiling it twice."""
+    return _inner(function, "always")
+
+
+def _inner(function: F, inline: str) -> F:
     import numba
 
+    _parts.add(function.__code__.co_filename)
     njit: Any = numba.njit
     check = os.environ.get(BOUNDSCHECK) == "1"
-    done: F = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True, boundscheck=check)(
-        function
-    )
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True}
+    done: F = njit(boundscheck=check, inline=inline, **options)(function)
     return done
 
 
@@ -99,13 +112,26 @@ def _has_index(module: str) -> bool:
     source = Path(spec.origin)
     try:
         born = source.stat().st_mtime
-        return any(
-            index.stat().st_mtime >= born
-            for folder, pattern in _cache_folders(source)
-            for index in folder.glob(f"{pattern}{source.stem}.*.py{sys.version_info[0]}{sys.version_info[1]}*.nbi")
-        )
+        return any(index.stat().st_mtime >= born for index in _indices(source))
     except OSError:
         return False
+
+
+def _forget_stale(source: Path) -> None:
+    """Remove indices that are older than a file of `inner` loops: Numba looks at the entry's own file only."""
+    try:
+        newest = max((Path(part).stat().st_mtime for part in _parts), default=0.0)
+        for index in _indices(source):
+            if index.stat().st_mtime < newest:
+                index.unlink(missing_ok=True)
+    except OSError:
+        return  # a cache that cannot be changed belongs to an install that does not change either
+
+
+def _indices(source: Path) -> Iterator[Path]:
+    """Find the indices of Numba's cache for a source file and this version of Python."""
+    for folder, pattern in _cache_folders(source):
+        yield from folder.glob(f"{pattern}{source.stem}.*.py{sys.version_info[0]}{sys.version_info[1]}*.nbi")
 
 
 def _cache_folders(source: Path) -> list[tuple[Path, str]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from iamiou.jit import inner, jit
+from iamiou.jit import jit, once
 from iamiou.runs import (
     BLOCK,
     BYTES,
@@ -43,18 +43,17 @@ _I8_2D = types.int64[:, ::1]
 _VALID, _SAME, _LAST = 2, 3, 4
 _O_LABEL, _O_INST, _O_BOTH, _O_SAME = 0, 1, 2, 3
 _AREA, _HIGH, _LOW = 0, 1, 2
-
-# Places of ``info``: the largest class met in the truth and in the prediction, the largest instance id;
-TOP_SEM, TOP_PRED, TOP_ID = 0, 1, 2
-# pixels void in the semantic map only, in the instance map only; valid pixels that are object in one map only;
-VOID_SEM, VOID_INST, OBJECT_DIFFERS = 3, 4, 5
-# instances that lie on background only, and those over two classes.
-NO_CLASS, TWO_CLASSES = 6, 7
-
 _TOP = 1 << 16  # above every class; _LOW holds _TOP - class, so that 0 means none yet
 
+# Places of ``info``: the largest class met in the truth and in the prediction;
+TOP_SEM, TOP_PRED = 0, 1
+# pixels void in the semantic map only, in the instance map only; valid pixels that are object in one map only;
+VOID_SEM, VOID_INST, OBJECT_DIFFERS = 2, 3, 4
+# instances that lie on background only, and those over two classes.
+NO_CLASS, TWO_CLASSES = 5, 6
 
-@inner
+
+@once
 def _records(comp, labels, overlap, overlaps, insts, ids, info):
     """Share every component's false positives among the instances that it touches; list the phantoms.
 
@@ -166,7 +165,7 @@ def count(
         Truth by prediction over the valid pixels; this image is added.
     per_class : int64 array, (3, C + 2)
         Valid pixels of truth, of prediction, of both; this image is added.
-    info : int64 array, (8,)
+    info : int64 array, (7,)
         Written; the names of its places stand at the top of this module.
 
     marks : uint8 array, (max(BLOCK, width) + 64,)
@@ -182,7 +181,6 @@ def count(
     """
     num_classes = confusion.shape[0] - 2
     rows_a_block = max(1, BLOCK // width)
-    block = rows_a_block * width
     pos, p_of, s_of, i_of = scratch[0], scratch[1], scratch[2], scratch[3]
     run_valid, run_same = scratch[4], scratch[5]
     e_run, e_inst, e_both, e_same = scratch[6], scratch[7], scratch[8], scratch[9]
@@ -298,10 +296,7 @@ def count(
             overlap[_O_BOTH, at] += e_both[q]
             overlap[_O_SAME, at] += e_same[q]
 
-    info[TOP_SEM], info[TOP_PRED], info[TOP_ID] = top_s, top_p, 0
-    for i in range(ids):
-        if insts[_AREA, i] > 0:
-            info[TOP_ID] = i
+    info[TOP_SEM], info[TOP_PRED] = top_s, top_p
     info[VOID_SEM], info[VOID_INST], info[OBJECT_DIFFERS] = void_s, void_i, object_differs
     info[NO_CLASS], info[TWO_CLASSES] = 0, 0
     if reach < 0:

@@ -95,6 +95,11 @@ def load_classes(source: str | Path | ClassList) -> ClassList:
     ------
     InputError
         If the file cannot be read, is not UTF-8, or names a class twice.
+
+    Examples
+    --------
+    >>> load_classes("coco").names[1:4]
+    ('person', 'bicycle', 'car')
     """
     if isinstance(source, ClassList):
         return source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,7 @@ def write_label_map(path: str | Path, labels: np.ndarray, *, palette: bool = Tru
         )
     image = Image.fromarray(labels)
     if palette and labels.dtype == np.uint8:
-        image.putpalette([value for colour in voc_palette() for value in colour])
+        image.putpalette(_palette())
     file = io.BytesIO()
     image.save(file, "PNG")
     write_bytes(path, file.getvalue())
@@ -159,6 +160,12 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@cache
+def _palette() -> bytes:
+    """Return VOC's colours in a row; they take longer to make than a mask takes to compress."""
+    return bytes(value for colour in voc_palette() for value in colour)
 
 
 def _decode_with_pillow(png: Png, name: str) -> np.ndarray:
@@ -186,7 +193,7 @@ def _npy_header(data: bytes, name: str) -> tuple[tuple[int, ...], bool, np.dtype
     if not data.startswith(_NPY_MAGIC):
         raise ImageError(
             "not-npy",
-            "files are not .npy arrays",
+            "files are not in .npy format",
             name,
             f"starts with {bytes(data[:8]).hex(' ')}" if data else "is empty",
             "Save label maps with numpy.save.",

@@ -62,7 +62,7 @@ class PairCounter:
         self._sem_lut = {1: _lut(c, 256, {VOID_8BIT: c}), 2: _lut(c, 65536, {VOID_16BIT: c})}
         self._reach = -1 if rule.metrics == "miou" else int(rule.connectivity == 8)
         self._confusion = np.zeros((c + 2, c + 2), np.int64)
-        self._info = np.zeros(8, np.int64)
+        self._info = np.zeros(7, np.int64)
         self._marks, self._scratch = np.zeros(0, np.uint8), np.empty((10, 0), np.int32)
         self._images: list[str] = []
         self._per_class: list[Ints] = []
@@ -87,8 +87,8 @@ class PairCounter:
         """
         from iamiou.kernels import TOP_PRED, TOP_SEM, VOID_SEM, count
 
-        semantic = _as_labels(semantic, name, "ground truth")
-        pred = _as_labels(pred, name, "prediction")
+        semantic = as_labels(semantic, name, "ground truth")
+        pred = as_labels(pred, name, "prediction")
         if pred.shape != semantic.shape:
             raise _size_differs(name, pred, semantic, "prediction")
         inst_void, ids, annotated = _NO_VOID, None, instance is not None
@@ -97,7 +97,7 @@ class PairCounter:
         elif instance is None:
             instance = ground_truth_components(semantic, self.rule.connectivity)
         else:
-            instance = _as_labels(instance, name, "instance map", largest=2**31 - 1)
+            instance = as_labels(instance, name, "instance map", largest=2**31 - 1)
             if instance.shape != semantic.shape:
                 raise _size_differs(name, instance, semantic, "instance map")
             inst_void = {1: VOID_8BIT, 2: VOID_16BIT}.get(instance.itemsize, _NO_VOID)
@@ -132,8 +132,8 @@ class PairCounter:
         if self._info[TOP_SEM] > self.size or self._info[TOP_PRED] >= self.size:
             # The counts of this image went into the shared confusion matrix, but an error ends the evaluation.
             self._refuse_labels(name, pred, semantic)
-        if annotated and self._reach >= 0 and self._info[VOID_SEM:].any():
-            self._note_oddities(name, instance)
+        if annotated and instance is not None and self._info[VOID_SEM:].any():
+            self._note_oddities(name, instance, len(instances))
         if ids is not None:
             instances[:, 0] = ids[instances[:, 0]]
         self._images.append(name)
@@ -184,12 +184,11 @@ class PairCounter:
         hint = "A prediction must name a class everywhere; --pred-void background counts void as background."
         raise ImageError("void-in-prediction", what, name, f"{pixels} pixels", hint)
 
-    def _note_oddities(self, name: str, instance: Map | None) -> None:
-        from iamiou.kernels import NO_CLASS, OBJECT_DIFFERS, TOP_ID, TWO_CLASSES, VOID_INST, VOID_SEM
+    def _note_oddities(self, name: str, instance: Map, number: int) -> None:
+        from iamiou.kernels import NO_CLASS, OBJECT_DIFFERS, TWO_CLASSES, VOID_INST, VOID_SEM
 
         info = self._info
-        eight_bit = instance is not None and instance.itemsize == 1
-        if eight_bit and info[TOP_ID] == 254 and info[VOID_INST]:
+        if instance.itemsize == 1 and number + info[NO_CLASS] == 254 and info[VOID_INST]:
             what = "8-bit instance maps use all 254 ids, with labelled pixels marked as void"
             hint = "More than 254 instances do not fit 8 bits; save these instance maps with 16 bits."
             raise ImageError("too-many-instances", what, name, f"{info[VOID_INST]} pixels", hint)
@@ -256,14 +255,17 @@ def _lut(size: int, length: int, special: dict[int, int]) -> NDArray[np.uint16]:
     return lut
 
 
-def _as_labels(labels: Map, name: str, role: str, largest: int = VOID_16BIT) -> Map:
+def as_labels(labels: Map, name: str, role: str, largest: int = VOID_16BIT) -> Map:
     """Return the map as C-contiguous uint8, uint16 or int32; a wide dtype becomes the narrowest that holds it."""
+    labels = np.asarray(labels)
+    if not labels.dtype.isnative:
+        labels = labels.astype(labels.dtype.newbyteorder("="))
     if labels.ndim != 2 or labels.size == 0:
         shape = " x ".join(map(str, labels.shape))
         raise ImageError("not-a-map", f"{role}s are no label map (height x width)", name, f"shape {shape or 'none'}")
     if max(labels.shape) > 2**15:
         raise ImageError("too-large", f"{role}s are more than 32768 wide or high", name, f"{labels.shape}")
-    if labels.dtype in (np.uint8, np.uint16) and labels.flags.c_contiguous and labels.dtype.isnative:
+    if labels.dtype in (np.uint8, np.uint16) and labels.flags.c_contiguous:
         return labels
     if labels.dtype != np.bool_ and not np.issubdtype(labels.dtype, np.integer):
         hint = "Give class ids as integers: the argmax of the scores."

@@ -184,7 +184,7 @@ def check_size(height: int, width: int, name: str, shape: tuple[int, int] | None
     >>> check_size(320, 320, "2007_000033", (366, 500), 2**30)
     Traceback (most recent call last):
     ...
-    iamiou.errors.ImageError: 1 images differ in size ...: 2007_000033 (320 x 320, ground truth 366 x 500). ...
+    iamiou.errors.ImageError: 1 image differs in size ...: 2007_000033 (320 x 320, ground truth 366 x 500). ...
     """
     if shape is not None and (height != shape[0] or width != shape[1]):
         raise ImageError(
@@ -296,7 +296,7 @@ def _not_a_png(start: bytes, name: str) -> ImageError:
     known = next((text for magic, text in _FORMATS.items() if start.startswith(magic)), "")
     return ImageError(
         "not-a-png",
-        "files are not PNG images",
+        "files are not in PNG format",
         name,
         known or f"starts with {start[:8].hex(' ')}",
         "Save label maps as PNG, one grey value or palette index a pixel.",

@@ -223,7 +223,7 @@ def _oversize(decode: Callable[..., object], head: bytes, shape: tuple[int, int]
     except ImageError as e:
         if not e.kind.startswith("broken"):  # which it is only because it was cut here
             return e
-    what = "files are larger than any label map of their image"
+    what = "files are larger than any label map of the image"
     return ImageError("oversize-file", what, shown([name])[0], f"more than {limit} bytes", "Write 8-bit PNG.")
 
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iamiou import __version__
-from iamiou.counts import AREA, CLASS, FP, PHANTOM_AREA, PHANTOM_CLASS, TP, Counts, from_arrays
+from iamiou.counts import PHANTOM_AREA, PHANTOM_CLASS, Counts, from_arrays
 from iamiou.errors import InputError
 from iamiou.files import replacing
-from iamiou.labels import ClassList
-from iamiou.scores import ClassScores, bin_names, bin_of, class_scores, ratio
+from iamiou.labels import VOID_8BIT, VOID_16BIT, ClassList
+from iamiou.pairs import as_labels
+from iamiou.scores import PIXEL_SCORES, ClassScores, bin_names, bin_of, class_scores, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +150,7 @@ class Report:
             row["phantoms"] = {"count": int(number[c].sum()), "pixels": int(pixels[c].sum())}
             for k, size in enumerate(names):
                 row["phantoms"][size] = {"count": int(number[c, k]), "pixels": int(pixels[c, k])}
-            rows.append(row)
+            rows.append(row if self.has_instances else _without_instances(row))
         return rows
 
     def to_dict(self) -> dict[str, Any]:
@@ -220,16 +221,19 @@ def load(path: str | Path) -> Report:
             arrays = {k: file[k] for k in Counts.zero(1).arrays()}
         counts = from_arrays(len(classes), [str(name) for name in header["images"]], arrays)
         bins = tuple(int(side) for side in header["bins"])
+        scores, rests, options = headline(counts, bins), support(counts, bins), dict(header["options"])
+        if options.get("metrics") == "miou":  # what needs instances was not counted
+            scores, rests = ({k: d[k] for k in PIXEL_SCORES} for d in (scores, rests))  # type: ignore[assignment]
         return Report(
             counts,
             classes,
             bins,
-            dict(header["options"]),
+            options,
             str(header["digest"]),
             str(header["instances_from"]),
-            headline(counts, bins),
+            scores,
             {},
-            support(counts, bins),
+            rests,
             tuple(str(w) for w in header["warnings"]),
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as e:
@@ -249,15 +253,16 @@ def map_digest(labels: np.ndarray | None) -> str:
     """
     if labels is None:
         return hashlib.sha256(b"").hexdigest()
-    if labels.dtype == np.uint16 or labels.itemsize > 2:
-        void = labels == 65535
-        high = int(labels.max(initial=0, where=~void if labels.dtype == np.uint16 else True))
+    labels = as_labels(labels, "image", "map", largest=2**31 - 1)
+    if labels.dtype != np.uint8:
+        void = (labels == VOID_16BIT) & (labels.itemsize == 2)
+        high = int(labels.max(initial=0, where=~void))
         if high <= 254:
-            labels = np.where(void, 255, labels).astype(np.uint8)
+            labels = np.where(void, VOID_8BIT, labels).astype(np.uint8)
         else:
-            labels = labels.astype("<u2" if high <= 65535 else "<i4")
+            labels = labels.astype("<u2" if labels.itemsize == 2 else "<i4")
     digest = hashlib.sha256("{} {}\n".format(*labels.shape).encode())
-    digest.update(np.ascontiguousarray(labels).data)
+    digest.update(labels.data)
     return digest.hexdigest()
 
 
@@ -282,16 +287,7 @@ def _json(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def top_instances(report: Report, number: int) -> tuple[list[int], list[int]]:
-    """Return the rows of the worst and of the best instances, ties by larger area first.
-
-    Returns
-    -------
-    worst, best : list of int
-        Indices into ``report.counts.instances``.
-    """
-    rows = report.counts.instances
-    iou = rows[:, TP] / (rows[:, AREA] + rows[:, FP])
-    worst = np.lexsort((rows[:, CLASS], -rows[:, AREA], iou))[:number]
-    best = np.lexsort((rows[:, CLASS], rows[:, AREA], -iou))[:number]
-    return worst.tolist(), best.tolist()
+def _without_instances(row: dict[str, Any]) -> dict[str, Any]:
+    """Put None for what was not counted into the row of a class, however deep."""
+    kept = ("id", "name", "IoU", "precision", "recall")
+    return {k: v if k in kept else _without_instances(v) if isinstance(v, dict) else None for k, v in row.items()}

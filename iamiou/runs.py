@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from iamiou.jit import inner
+from iamiou.jit import inner, once
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 I4 = types.int32[::1]
@@ -239,7 +239,7 @@ def _join_nested(run, order, row_of, row_start, last, parent):
                     union(parent, gaps[LABEL, t - 1], gaps[LABEL, t + 1])
 
 
-@inner
+@once
 def settle(run, row_start, comp, labels, holes, nested):
     """Apply the nested rule and point every label at its root.
 

@@ -23,6 +23,9 @@ Ints = NDArray[np.int64]
 #: Sides of the squares that part small from medium and medium from large, in pixels (COCO's 32 and 96).
 DEFAULT_BINS = (32, 96)
 
+#: Headline scores that need no instances, all that is left with ``metrics="miou"``.
+PIXEL_SCORES = ("mIoU", "mIoU_union", "mIoU_per_image", "precision", "recall")
+
 
 def size_edges(bins: tuple[int, ...]) -> Ints:
     """Return the areas at which a new size bin begins.
@@ -225,7 +228,7 @@ def support(counts: Counts, bins: tuple[int, ...] = DEFAULT_BINS) -> dict[str, d
     pixels = {"images": len(counts.images), "instances": len(rows), "classes": int((counts.truth.sum(0) > 0).sum())}
     both = set(rows[where == 0, CLASS].tolist()) & set(rows[where == len(bins), CLASS].tolist())
     gap = np.isin(rows[:, CLASS], sorted(both)) & ((where == 0) | (where == len(bins)))
-    out = dict.fromkeys(("mIoU", "mIoU_union", "mIoU_per_image", "precision", "recall"), pixels)
+    out = dict.fromkeys(PIXEL_SCORES, pixels)
     background = int((counts.truth[:, 0] > 0).any())
     out["IA-mIoU"] = {
         "images": len(counts.images),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -58,6 +60,16 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; when nobody reads its output any more, end as a shell counts it, not as a bug."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, SystemExit) as e:  # rich turns the one into the other
+            if isinstance(e, BrokenPipeError) or isinstance(e.__context__, BrokenPipeError):
+                _silence()
+                raise click.exceptions.Exit(141) from e
+            raise
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="iamiou", message="iamiou %(version)s")
@@ -68,33 +80,54 @@ def cli() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> Any:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; every error a user can make becomes one sentence and an exit code."""
     from iamiou.errors import IamiouError
 
+    _print_anything()
     try:
         code = cli.main(args=arguments, prog_name="iamiou", standalone_mode=False)
     except click.exceptions.Exit as e:
-        sys.exit(e.exit_code)
+        code = e.exit_code
     except click.ClickException as e:
         e.show()
-        sys.exit(e.exit_code)
+        code = e.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\nInterrupted; nothing was written.", err=True)
-        sys.exit(130)
+        code = _fail("Interrupted; nothing is left half written.", 130)
     except IamiouError as e:
-        click.echo(f"Error: {e}", err=True)
-        sys.exit(e.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        code = _fail(f"Error: {e}", e.exit_code)
     except MemoryError:
-        click.echo("Error: The memory ran out; score fewer or smaller images at a time, or with --threads 1.", err=True)
-        sys.exit(2)
-    except Exception:
-        import traceback
-
-        traceback.print_exc()
-        click.echo(f"\nThis is a bug in iamiou. Please report it with the lines above: {_ISSUES}", err=True)
-        sys.exit(1)
+        code = _fail("Error: The memory ran out; score fewer or smaller images at a time, or with --threads 1.", 2)
+    except Exception as e:
+        code = _disk_full() if isinstance(e, OSError) and e.errno == errno.ENOSPC else _bug()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int) -> int:
+    click.echo(text, err=True)
+    return code
+
+
+def _bug() -> int:
+    import traceback
+
+    traceback.print_exc()
+    return _fail(f"\nThis is a bug in iamiou. Please report it with the lines above: {_ISSUES}", 1)
+
+
+def _disk_full() -> int:
+    _silence()
+    return _fail("Error: The disk is full; free some space and run the command again.", 2)
+
+
+def _print_anything() -> None:
+    """Let a terminal that does not know a dash or a name of a class show something else in its place."""
+    out: Any = sys.stdout
+    if "utf" not in (getattr(out, "encoding", None) or "").lower() and hasattr(out, "reconfigure"):
+        out.reconfigure(errors="replace")
+
+
+def _silence() -> None:
+    """Drop what still waits to be printed, or Python fails once more at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,6 +47,7 @@ def score(
     GT is a VOC devkit, a folder of class masks, or COCO or LVIS json; or give --semantic and --instances.
     """
     settings = settings_from(options)
+    _check_outputs(report, images, figures, save)
     found, truth = open_pair(predictions, ground_truth, **options)
     # The identity of the data set costs a pass over all pixels; the table on the terminal does not show it.
     digest = bool(save or report or style == "json")
@@ -71,3 +73,21 @@ def score(
     for kind, path in (("report", report), ("figures", figures), ("counts", save)):
         if path and style == "table":
             click.echo(f"Wrote {kind}: {path}")
+
+
+def _check_outputs(report: str | None, images: str | None, figures: str | None, save: str | None) -> None:
+    """Refuse what could not be written, or would not be looked at, before the scoring is done in vain."""
+    from iamiou.errors import InputError
+    from iamiou.files import check_writable
+
+    for path in (report, save):
+        if path:
+            check_writable(path)
+    if figures:
+        check_writable(figures, folder=True)
+    if save and not save.endswith(".npz"):
+        raise InputError(f"--save '{save}' does not end in .npz, by which `iamiou compare` knows it; add the ending.")
+    if images and not report:
+        raise InputError("--images puts photographs into the report; add --report FILE.html.")
+    if images and not Path(images).is_dir():
+        raise InputError(f"There is no folder '{images}' of photographs; correct --images, or leave it out.")

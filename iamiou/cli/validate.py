@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from iamiou.cli.options import ProgressBar, open_pair, scoring_options, settings_from, truth_options
+
+if TYPE_CHECKING:
+    from iamiou.errors import Problem
 
 
 @click.command()
@@ -26,9 +29,11 @@ def validate(predictions: str, ground_truth: str | None, threads: int | None, st
     from iamiou.workers import count_all
 
     settings = settings_from(options)
-    found, truth = open_pair(predictions, ground_truth, **options)
+    expected = None
     try:
-        with ProgressBar(len(truth.ids)) as progress:
+        found, truth = open_pair(predictions, ground_truth, **options)
+        expected = len(truth.ids)
+        with ProgressBar(expected) as progress:
             _, _, problems = count_all(found, truth, settings, threads=threads, progress=progress, digest=False)
     except ProblemsFound as e:
         problems = list(e.problems)
@@ -38,10 +43,21 @@ def validate(predictions: str, ground_truth: str | None, threads: int | None, st
             {"kind": p.kind, "fatal": p.fatal, "count": len(p.names), "what": p.what, "names": p.names, "hint": p.hint}
             for p in problems
         ]
-        click.echo(json.dumps({"valid": not fatal, "images": len(truth.ids), "problems": listed}, indent=2))
+        click.echo(json.dumps({"valid": not fatal, "images": expected, "problems": listed}, indent=2))
     else:
-        for p in problems:
-            click.echo(f"{'problem' if p.fatal else 'warning'} [{p.kind}]: {p}")
-        verdict = f"{len(fatal)} kinds of problems" if fatal else "can be scored"
-        click.echo(f"{found.source or predictions}: {len(truth.ids)} images expected, {verdict}.")
+        _print(predictions, expected, problems)
     return 2 if fatal else 0
+
+
+def _print(predictions: str, expected: int | None, problems: list[Problem]) -> None:
+    """Print one line a kind of problem, then the verdict."""
+    from iamiou.errors import SHOWN
+
+    for p in problems:
+        click.echo(f"{'problem' if p.fatal else 'warning'} [{p.kind}]: {p}")
+    kinds = sum(p.fatal for p in problems)
+    verdict = f"{kinds} {'kind' if kinds == 1 else 'kinds'} of problems" if kinds else "can be scored"
+    images = "" if expected is None else f"{expected} {'image' if expected == 1 else 'images'} expected, "
+    click.echo(f"{predictions}: {images}{verdict}.")
+    if any(len(p.names) > SHOWN for p in problems):
+        click.echo("Every name is listed by --format json.")
