@@ -99,6 +99,15 @@ def name_some(names: Sequence[str], shown: int = SHOWN) -> str:
     return head if len(names) <= shown else f"{head} and {len(names) - shown} more"
 
 
+def counted(number: int, noun: str) -> str:
+    """Put a number before a noun.
+
+    >>> counted(1, "pixel"), counted(2, "pixel")
+    ('1 pixel', '2 pixels')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def group(errors: Iterable[ImageError], *, fatal: bool = True) -> list[Problem]:
     """Collect per-image errors into one `Problem` a kind, names sorted."""
     kinds: dict[tuple[str, str, str], list[str]] = {}

@@ -96,6 +96,7 @@ def choose_split(folder: Path, split: str | None) -> tuple[Path | None, list[Pro
         wanted = split.removesuffix(".txt")
         if wanted not in names:
             lists = f"there are {', '.join(shown(names))}" if names else f"there is no list in '{folder}'"
+            lists = lists.replace("there are", "there is only") if len(names) == 1 else lists
             raise InputError(f"There is no split '{split}': {lists}. Choose with --split, or give a list with --list.")
         return folder / f"{wanted}.txt", []
     if len(names) <= 1:

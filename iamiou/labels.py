@@ -110,7 +110,7 @@ def load_classes(source: str | Path | ClassList) -> ClassList:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as e:
         raise InputError(
-            f"The class list '{path}' cannot be read ({e.__class__.__name__}); "
+            f"The class list '{path}' cannot be read ({getattr(e, 'strerror', None) or 'it is not UTF-8'}); "
             "give voc, coco or a UTF-8 text file with one name a line."
         ) from e
     names = [s for s in (line.strip() for line in lines) if s and not s.startswith("#")]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iamiou.counts import Counts, Ints, sort_rows
-from iamiou.errors import ImageError, Problem, group
+from iamiou.errors import ImageError, Problem, counted, group
 from iamiou.labels import VOID_8BIT, VOID_16BIT, ClassList
 
 Map = NDArray[np.integer]
@@ -182,7 +182,7 @@ class PairCounter:
         pixels = int(np.isin(pred, (self.void_in_prediction, VOID_16BIT)).sum())
         what = f"predictions contain the void label {self.void_in_prediction}"
         hint = "A prediction must name a class everywhere; --pred-void background counts void as background."
-        raise ImageError("void-in-prediction", what, name, f"{pixels} pixels", hint)
+        raise ImageError("void-in-prediction", what, name, counted(pixels, "pixel"), hint)
 
     def _note_oddities(self, name: str, instance: Map, number: int) -> None:
         from iamiou.kernels import NO_CLASS, OBJECT_DIFFERS, TWO_CLASSES, VOID_INST, VOID_SEM
@@ -191,24 +191,24 @@ class PairCounter:
         if instance.itemsize == 1 and number + info[NO_CLASS] == 254 and info[VOID_INST]:
             what = "8-bit instance maps use all 254 ids, with labelled pixels marked as void"
             hint = "More than 254 instances do not fit 8 bits; save these instance maps with 16 bits."
-            raise ImageError("too-many-instances", what, name, f"{info[VOID_INST]} pixels", hint)
+            raise ImageError("too-many-instances", what, name, counted(info[VOID_INST], "pixel"), hint)
         if info[VOID_SEM] + info[VOID_INST]:
             what = "images have a void region that differs between semantic and instance map"
             hint = "Pixels that are void in either map are left out."
-            detail = f"{info[VOID_SEM] + info[VOID_INST]} pixels"
+            detail = counted(info[VOID_SEM] + info[VOID_INST], "pixel")
             self.oddities.append(ImageError("void-differs", what, name, detail, hint))
         if info[OBJECT_DIFFERS]:
             what = "images have pixels that are an object in only one of semantic and instance map"
             hint = "A class without an instance counts for mIoU only."
-            self.oddities.append(ImageError("object-differs", what, name, f"{info[OBJECT_DIFFERS]} pixels", hint))
+            self.oddities.append(ImageError("object-differs", what, name, counted(info[OBJECT_DIFFERS], "pixel"), hint))
         if info[TWO_CLASSES]:
             what = "images have instances that lie over two classes"
             hint = "Each counts for the largest class label in it."
-            self.oddities.append(ImageError("two-classes", what, name, f"{info[TWO_CLASSES]} instances", hint))
+            self.oddities.append(ImageError("two-classes", what, name, counted(info[TWO_CLASSES], "instance"), hint))
         if info[NO_CLASS]:
             what = "images have instances that lie on background only"
             hint = "They have no class and are left out."
-            self.oddities.append(ImageError("no-class", what, name, f"{info[NO_CLASS]} instances", hint))
+            self.oddities.append(ImageError("no-class", what, name, counted(info[NO_CLASS], "instance"), hint))
 
 
 def warnings_of(counters: list[PairCounter]) -> list[Problem]:
@@ -289,7 +289,7 @@ def _foreign(labels: Map, size: int, void: set[int]) -> str:
     """Name the labels of a map that are neither a class nor void."""
     values, pixels = np.unique(labels, return_counts=True)
     bad = [(v, n) for v, n in zip(values.tolist(), pixels.tolist(), strict=True) if v >= size and v not in void]
-    return ", ".join(f"label {v} in {n} pixels" for v, n in bad[:3]) + (" ..." if len(bad) > 3 else "")
+    return ", ".join(f"label {v} in {counted(n, 'pixel')}" for v, n in bad[:3]) + (" ..." if len(bad) > 3 else "")
 
 
 def _with_image(tables: list[Ints]) -> Ints:

@@ -201,43 +201,39 @@ def load(path: str | Path) -> Report:
     InputError
         If the file is no such file, is damaged, or comes from another version of the metric.
     """
-    import zipfile
+    try:
+        file = open(path, "rb")  # noqa: SIM115 - closed below; what fails from there on is damage
+    except OSError as e:
+        raise InputError(f"'{path}' cannot be read ({e.strerror or e}); give a file of iamiou score ... --save") from e
+    try:
+        with file, np.load(file, allow_pickle=False) as archive:
+            return _load(archive, path)
+    except InputError:
+        raise
+    except Exception as e:  # numpy, zipfile, zlib and json each have errors of their own
+        wrong = f"'{path}' is damaged or holds no counts of iamiou; write it again: iamiou score ... --save {path}"
+        raise InputError(wrong) from e
 
+
+def _load(archive: Any, path: str | Path) -> Report:
     from iamiou.scores import headline, support
 
-    wrong = f"'{path}' holds no counts of iamiou; write it with: iamiou score ... --save {path}"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(file["header"].tobytes())
-            if header["format"] != _FORMAT:
-                raise InputError(wrong)
-            if header["metric"] != METRIC_VERSION:
-                found = header["metric"]
-                raise InputError(
-                    f"'{path}' was made with version {found} of the metric, not {METRIC_VERSION}; score again."
-                )
-            names = header["class_list"]
-            classes = ClassList(names[0], tuple(names[1:]))
-            arrays = {k: file[k] for k in Counts.zero(1).arrays()}
-        counts = from_arrays(len(classes), [str(name) for name in header["images"]], arrays)
-        bins = tuple(int(side) for side in header["bins"])
-        scores, rests, options = headline(counts, bins), support(counts, bins), dict(header["options"])
-        if options.get("metrics") == "miou":  # what needs instances was not counted
-            scores, rests = ({k: d[k] for k in PIXEL_SCORES} for d in (scores, rests))  # type: ignore[assignment]
-        return Report(
-            counts,
-            classes,
-            bins,
-            options,
-            str(header["digest"]),
-            str(header["instances_from"]),
-            scores,
-            {},
-            rests,
-            tuple(str(w) for w in header["warnings"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as e:
-        raise InputError(f"{wrong} ({e.__class__.__name__})") from e
+    header = json.loads(archive["header"].tobytes())
+    if header["format"] != _FORMAT:
+        raise ValueError("another format")
+    if header["metric"] != METRIC_VERSION:
+        found = header["metric"]
+        raise InputError(f"'{path}' was made with version {found} of the metric, not {METRIC_VERSION}; score again.")
+    name, *names = header["class_list"]
+    classes = ClassList(name, tuple(names))
+    arrays = {k: archive[k] for k in Counts.zero(1).arrays()}
+    counts = from_arrays(len(classes), [str(name) for name in header["images"]], arrays)
+    bins = tuple(int(side) for side in header["bins"])
+    scores, rests, options = headline(counts, bins), support(counts, bins), dict(header["options"])
+    if options.get("metrics") == "miou":  # what needs instances was not counted
+        scores, rests = ({k: d[k] for k in PIXEL_SCORES} for d in (scores, rests))  # type: ignore[assignment]
+    source, warnings = str(header["instances_from"]), tuple(str(w) for w in header["warnings"])
+    return Report(counts, classes, bins, options, str(header["digest"]), source, scores, {}, rests, warnings)
 
 
 def map_digest(labels: np.ndarray | None) -> str:

@@ -105,7 +105,8 @@ class _Worker:
 
 def _run(workers: Sequence[_Worker], todo: Sequence[str], progress: Progress | None) -> None:
     """Let the workers share the images; the main thread only watches, so that Ctrl-C works at once."""
-    import_module("iamiou.kernels")  # compiles before the threads start
+    for module in ("iamiou.kernels", "iamiou.unfilter"):  # compile and load before the threads start
+        import_module(module)
 
     images, stop = iter(todo), threading.Event()
     crew = [threading.Thread(target=w.run, args=(images, stop), daemon=True) for w in workers]

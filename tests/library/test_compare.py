@@ -274,7 +274,7 @@ def test_the_command_says_what_is_missing_or_idle(saved):
     for arguments, sentence in (
         ((saved / "a", saved / "b"), "is no file of saved counts (.npz). Save it with: iamiou score PREDS GT --save"),
         ((saved / "a.npz", saved / "b.npz", saved / "devkit", "--bins", "64"), "leave out GT '"),
-        ((saved / "a.npz", saved / "none.npz"), "none.npz' holds no counts of iamiou"),
+        ((saved / "a.npz", saved / "none.npz"), "none.npz' cannot be read (No such file or directory)"),
     ):
         with pytest.raises(InputError) as caught:
             CliRunner().invoke(command, [str(a) for a in arguments], catch_exceptions=False)

@@ -249,7 +249,7 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[list[Any], dict[str, Any]]], str
         lambda d: ([], {"semantic": d / "SegmentationClass", "instances": d / "none"}),
         "/none' does not exist; give a folder of label maps.",
     ),
-    "no such split": (lambda d: ([d], {"split": "test"}), "There is no split 'test': there are val. Choose with"),
+    "no such split": (lambda d: ([d], {"split": "test"}), "There is no split 'test': there is only val. Choose with"),
     "no such list": (lambda d: ([d], {"list_file": d / "x.txt"}), "cannot be read (No such file or directory); give a"),
     "empty list": (lambda d: ([d], {"list_file": _touch(d / "x.txt")}), "names no image; it should hold one image id"),
     "list is a picture": (
