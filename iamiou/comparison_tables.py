@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from iamiou.comparison import Change, Comparison, Difference, signed
-from iamiou.tables import _harmless, _latex, _markdown, shown
+from iamiou.tables import harmless, latex, markdown, shown
 
 _EXACT = 17
 
@@ -66,9 +66,9 @@ def render(result: Comparison, style: str) -> str:
     tables += [change_rows(result, changes) for changes in (result.gained, result.lost) if changes]
     notes = [result.verdict, *(f"Warning: {w}" for w in result.warnings)]
     if style == "markdown":
-        return "\n\n".join([notes[0], *(_markdown(t) for t in tables), *notes[1:]]) + "\n"
+        return "\n\n".join([notes[0], *(markdown(t) for t in tables), *notes[1:]]) + "\n"
     comments = [f"% {note}".replace("\n", "\n% ") for note in notes]
-    body = [_latex(table).replace("−", "$-$") for table in tables]
+    body = [latex(table).replace("−", "$-$") for table in tables]
     return "\n\n".join([comments[0], *body, *comments[1:]]) + "\n"
 
 
@@ -91,5 +91,5 @@ def _csv(result: Comparison) -> str:
         rows += [(c.name, "IoU", c.iou, c.iou_p), (c.name, "IA-IoU", c.ia_iou, c.ia_iou_p)]
     for of, score, d, adjusted in rows:
         numbers = (d.a, d.b, d.difference, d.low, d.high, d.p, adjusted)
-        writer.writerow([_harmless(of), score, *("" if math.isnan(v) else shown(v, _EXACT) for v in numbers)])
+        writer.writerow([harmless(of), score, *("" if math.isnan(v) else shown(v, _EXACT) for v in numbers)])
     return out.getvalue()

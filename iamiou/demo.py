@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iamiou.errors import InputError
+from iamiou.files import check_writable
 from iamiou.labels import VOC, voc_palette
 
 HEIGHT, WIDTH = 300, 400
@@ -171,6 +172,7 @@ def write_demo(folder: str | Path, *, images: int = 20, seed: int = 2024) -> Pat
     listed = "".join(f"{name}\n" for name in names)
     if root.exists() and (not root.is_dir() or (any(root.iterdir()) and not _is_demo(mark))):
         raise InputError(f"'{root}' holds something else; give the demo a folder of its own: iamiou demo DIR")
+    check_writable(root, folder=True)
     blobs = scenes(images, seed)
     maps = [truth_maps(b) for b in blobs]
     truth = [semantic for semantic, _ in maps]

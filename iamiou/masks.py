@@ -88,7 +88,8 @@ def read_npy(
     size, fortran, dtype, start = _npy_header(data, name)
     if dtype.kind not in "iu":
         hint = "Save the label of each pixel as an integer; argmax over the classes makes one of scores."
-        raise ImageError("npy-dtype", ".npy files hold no integers", name, "pickled Python objects" if dtype.hasobject else str(dtype), hint)
+        found = "pickled Python objects" if dtype.hasobject else str(dtype)
+        raise ImageError("npy-dtype", ".npy files hold no integers", name, found, hint)
     if len(size) != 2:
         hint = "Save one array (height, width) an image."
         raise ImageError("npy-shape", ".npy files hold no map of two dimensions", name, f"shape {size}", hint)

@@ -121,6 +121,9 @@ def compare_ids(predictions: Predictions, truth: Truth, *, missing: Literal["err
         fatal = missing == "error"
         hint = hint if fatal else "Counted as all background."
         problems.append(Problem("missing-prediction", what, shown(absent), hint, fatal))
+    if silent := sorted(expected & predictions.implied):
+        what = "image has no COCO result" if len(silent) == 1 else "images have no COCO result"
+        problems.append(Problem("no-result", what, shown(silent), "Counted as all background.", fatal=False))
     for kind, what, names in (
         ("outside-split", "of an image outside the split", outside & truth.known),
         ("unknown-prediction", "of no image in the ground truth", outside - truth.known),

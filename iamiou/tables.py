@@ -72,8 +72,8 @@ def render(report: Report, style: str) -> str:
     tables = [headline_rows(report), class_rows(report)]
     notes = [f"Warning: {w}" for w in report.warnings]
     if style == "markdown":
-        return "\n\n".join([*(_markdown(t) for t in tables), *notes]) + "\n"
-    return "\n\n".join([*(_latex(t) for t in tables), *(f"% {note}".replace("\n", "\n% ") for note in notes)]) + "\n"
+        return "\n\n".join([*(markdown(t) for t in tables), *notes]) + "\n"
+    return "\n\n".join([*(latex(t) for t in tables), *(f"% {note}".replace("\n", "\n% ") for note in notes)]) + "\n"
 
 
 def _csv(report: Report) -> str:
@@ -87,22 +87,22 @@ def _csv(report: Report) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([["" if cell == "–" else _harmless(cell) for cell in row] for row in [first, *rows]])
+    writer.writerows([["" if cell == "–" else harmless(cell) for cell in row] for row in [first, *rows]])
     return out.getvalue()
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """Keep a spreadsheet from taking a name for a formula."""
     return f"'{cell}" if cell[:1] in ("=", "+", "@", "\t", "\r") else cell
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
+def markdown(rows: Sequence[Sequence[str]]) -> str:
     head, *body = [["\\|".join(cell.split("|")) for cell in row] for row in rows]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _latex(rows: Sequence[Sequence[str]]) -> str:
+def latex(rows: Sequence[Sequence[str]]) -> str:
     head, *body = [["".join(_LATEX.get(ch, ch) for ch in cell) for cell in row] for row in rows]
     lines = [r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
     lines += [" & ".join(row) + r" \\" for row in body]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -123,15 +125,23 @@ def settings_from(options: dict[str, Any]) -> Settings:
     return Settings(**known)
 
 
+def compile_kernels() -> None:
+    """Compile what is not in Numba's cache yet, and say so; the PNG reader's loop meanwhile in a process of its own."""
+    from iamiou.jit import compiled
+
+    if not compiled(["iamiou.unfilter", "iamiou.kernels"]):
+        click.echo("Compiling the kernels, once (some seconds) ...", err=True)
+        with subprocess.Popen([sys.executable, "-c", "import iamiou.unfilter"], stderr=subprocess.DEVNULL):
+            import_module("iamiou.kernels")
+
+
 def evaluate_with_bar(
     predictions: Predictions, truth: GroundTruth, settings: Settings, threads: int | None, digest: bool = True
 ) -> Report:
     """Evaluate; show a progress bar where a person looks on, nothing elsewhere."""
     from iamiou.evaluation import evaluate_opened
-    from iamiou.jit import compiled
 
-    if not compiled(["iamiou.unfilter", "iamiou.kernels"]):
-        click.echo("Compiling the kernels, once (some seconds) ...", err=True)
+    compile_kernels()
     with ProgressBar(len(truth.ids)) as progress:
         return evaluate_opened(predictions, truth, settings, threads=threads, progress=progress, digest=digest)
 

@@ -56,7 +56,7 @@ def _print(predictions: str, expected: int | None, problems: list[Problem]) -> N
     for p in problems:
         click.echo(f"{'problem' if p.fatal else 'warning'} [{p.kind}]: {p}")
     kinds = sum(p.fatal for p in problems)
-    verdict = f"{kinds} {'kind of problem' if kinds == 1 else 'kinds of problems'} " if kinds else "can be scored"
+    verdict = f"{kinds} {'kind of problem' if kinds == 1 else 'kinds of problems'}" if kinds else "can be scored"
     images = "" if expected is None else f"{expected} {'image' if expected == 1 else 'images'} expected, "
     click.echo(f"{predictions}: {images}{verdict}.")
     if any(len(p.names) > SHOWN for p in problems):

@@ -52,7 +52,8 @@ def test_files_appear_whole(capsys, data, tmp_path):
     assert load(tmp_path / "a.npz").to_dict() | {"intervals": 0} == report.to_dict() | {"intervals": 0}
     assert (tmp_path / "a.html").read_text().rstrip().endswith("</html>")
     for name in FIGURES[::2]:
-        Image.open(tmp_path / "deep" / "figures" / name).verify()
+        with Image.open(figures / name) as picture:
+            picture.verify()
 
 
 def test_what_is_there_is_replaced(capsys, data, tmp_path):

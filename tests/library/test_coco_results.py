@@ -65,6 +65,7 @@ def test_numbers_go_through_the_ground_truth(tmp_path: Path) -> None:
     assert found.load("a", SHAPE).sum() == 4
     assert not found.load("b", SHAPE).any()
     assert [str(p) for p in compare_ids(found, IN_JSON, missing="error")] == [
+        "1 image has no COCO result: b. Counted as all background.",
         "1 prediction is of an image outside the split: c. Ignored.",
         "1 prediction is of no image in the ground truth: image_id 999. Ignored.",
     ]

@@ -75,6 +75,12 @@ def test_a_truth_without_images() -> None:
 
 def test_images_without_results_are_not_missing() -> None:
     found = named(*"abcdefgh", implied=frozenset("bcdefgh"))
-    assert compare_ids(found, TRUTH, missing="error") == []
+    assert not any(p.fatal for p in compare_ids(found, TRUTH, missing="error"))
     found = named(*"abcdefgh", "z", implied=frozenset("abcdefgh"))
     assert [p.kind for p in compare_ids(found, TRUTH, missing="error")] == ["no-prediction-matches"]
+
+
+def test_images_that_coco_results_are_silent_about_are_counted() -> None:
+    (problem,) = compare_ids(named(*"abcdefgh", implied=frozenset("gh")), TRUTH, missing="error")
+    assert (problem.kind, problem.fatal) == ("no-result", False)
+    assert str(problem) == "2 images have no COCO result: g, h. Counted as all background."
