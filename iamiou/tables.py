@@ -97,12 +97,14 @@ def harmless(cell: str) -> str:
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as a Markdown table, the first as its header."""
     head, *body = [["\\|".join(cell.split("|")) for cell in row] for row in rows]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def latex(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as a LaTeX tabular with booktabs' rules, the first as its header."""
     head, *body = [["".join(_LATEX.get(ch, ch) for ch in cell) for cell in row] for row in rows]
     lines = [r"\begin{tabular}{l" + "r" * (len(head) - 1) + "}", r"\toprule", " & ".join(head) + r" \\", r"\midrule"]
     lines += [" & ".join(row) + r" \\" for row in body]

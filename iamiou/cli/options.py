@@ -37,18 +37,33 @@ _TRUTH = (
 _SCORING = (
     click.option("--bins", metavar="A,B", default="32,96", show_default=True, help="Sides that part the sizes."),
     click.option(
-        "--pred-void", type=click.Choice(["error", "background"]), default="error", help="What 255 in a prediction is."
+        "--pred-void",
+        type=click.Choice(["error", "background"]),
+        default="error",
+        show_default=True,
+        help="What 255 in a prediction is.",
     ),
     click.option(
-        "--missing", type=click.Choice(["error", "background"]), default="error", help="What no prediction means."
+        "--missing",
+        type=click.Choice(["error", "background"]),
+        default="error",
+        show_default=True,
+        help="What no prediction means.",
     ),
     click.option(
         "--components",
         type=click.Choice(["nested", "plain"]),
         default="nested",
-        help="The paper's rule (default), or plain connected components.",
+        show_default=True,
+        help="The paper's rule, or plain connected components.",
     ),
-    click.option("--connectivity", type=click.Choice(["8", "4"]), default="8", help="Neighbours, 4 with plain only."),
+    click.option(
+        "--connectivity",
+        type=click.Choice(["8", "4"]),
+        default="8",
+        show_default=True,
+        help="Neighbours, 4 with plain only.",
+    ),
     click.option("--threads", metavar="N", type=click.IntRange(1), help="Default: the cores at hand, at most 8."),
 )
 _BOOTSTRAP = (

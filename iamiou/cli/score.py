@@ -23,7 +23,13 @@ from iamiou.cli.options import (
 @click.argument("ground_truth", metavar="[GT]", required=False, type=click.Path())
 @truth_options
 @scoring_options
-@click.option("--metrics", type=click.Choice(["all", "miou"]), default="all", help="miou: no instances, only mIoU.")
+@click.option(
+    "--metrics",
+    type=click.Choice(["all", "miou"]),
+    default="all",
+    show_default=True,
+    help="miou: no instances, only mIoU.",
+)
 @bootstrap_options
 @format_option
 @click.option("--report", metavar="FILE.html", type=click.Path(), help="Write a page that works offline.")

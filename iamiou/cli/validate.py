@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @click.argument("ground_truth", metavar="[GT]", required=False, type=click.Path())
 @truth_options
 @scoring_options
-@click.option("--format", "style", type=click.Choice(["text", "json"]), default="text", help="What is printed.")
+@click.option(
+    "--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What is printed."
+)
 def validate(predictions: str, ground_truth: str | None, threads: int | None, style: str, **options: Any) -> int:
     """Check predictions without scoring them; lists every problem by kind.
 

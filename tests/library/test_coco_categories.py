@@ -54,7 +54,8 @@ def test_classes_of_ones_own() -> None:
     labels, (problem,) = category_labels([1, 3, 500], cells)
     assert labels == {}
     assert str(problem).startswith(
-        "1 category id is neither among the labels of the class list 'cells' nor among those of COCO: 500. Say what they mean"
+        "1 category id is neither among the labels of the class list 'cells' nor among those of COCO: 500. "
+        "Say what they mean"
     )
     labels, (problem,) = category_labels([0, 1], cells)
     assert problem.names == ("0",)

@@ -174,9 +174,7 @@ def test_a_file_longer_than_its_image_allows(tmp_path: Path, layout: str) -> Non
     path = lay(tmp_path, layout, {"a.png": png() + tail, "b.npy": npy(np.ones((4, 6), int)) + tail})
     found = open_predictions(path, Truth())
     for name in "ab":
-        sentence = (
-            rf"larger than any label map of the image: {name}\.\w+ \(more than 1048768 bytes\)\. Write 8-bit PNG"
-        )
+        sentence = rf"larger than any label map of the image: {name}\.\w+ \(more than 1048768 bytes\)\. Write 8-bit PNG"
         with pytest.raises(ImageError, match=sentence):
             found.load(name, (4, 6))
 
