@@ -7,7 +7,24 @@ from numba import types
 from numpy.typing import NDArray
 
 from iamiou.jit import jit
-from iamiou.runs import BLOCK, BYTES, CLASS, END, INT, LABEL, PARENT, collect, gather, grown, link, mark, settle, table
+from iamiou.runs import (
+    BLOCK,
+    BYTES,
+    CLASS,
+    END,
+    INT,
+    LABEL,
+    PARENT,
+    START,
+    collect,
+    gather,
+    grown,
+    link,
+    mark,
+    room,
+    settle,
+    table,
+)
 
 
 @jit([INT(BYTES, INT, INT, INT, INT, types.int32[:, ::1])])
@@ -15,15 +32,15 @@ def label_map(data: NDArray[np.uint8], size: int, height: int, width: int, reach
     """Label the components of equal labels other than 0; write 1..n to ``out`` in raster order and return n."""
     rows_a_block = max(1, BLOCK // width)
     block = rows_a_block * width
-    marks, buffer = np.zeros(block + 64, np.uint8), table(np.int64(2), block + 1)
+    marks, buffer = np.zeros((block + 63) >> 6, np.uint64), room(np.int64(2), block + 8)
     pos, value = buffer[0], buffer[1]
-    run, comp = table(np.int64(3), np.int64(4096)), table(np.int64(2), np.int64(1024))
+    run, comp = room(np.int64(4), np.int64(4096)), table(np.int64(2), np.int64(1024))
     row_start, holes = table(np.int64(1), height + 1)[0], table(np.int64(1), np.int64(65536))[0]
-    runs, labels, above = np.int64(0), np.int64(0), np.int64(0)
+    runs, labels, above = np.int64(1), np.int64(0), np.int64(1)
+    row_start[0] = 1
     for y0 in range(0, height, rows_a_block):
         y1 = min(y0 + rows_a_block, height)
         start, pixels = y0 * width, (y1 - y0) * width
-        marks[:] = 0
         mark(marks, data, size, start, pixels)
         found = collect(marks, start, pixels, width, pos)
         gather(data, size, pos, found, value)
@@ -31,18 +48,22 @@ def label_map(data: NDArray[np.uint8], size: int, height: int, width: int, reach
             run = grown(run, (runs + found) * 3 // 2)
         if labels + found > comp.shape[1]:
             comp = grown(comp, (labels + found) * 3 // 2)
-        k = 0
+        y = y0
+        row_begin, row_stop = np.uint32(start), np.uint32(start + width)
+        for k in range(found):
+            if pos[k] == row_stop:
+                y += 1
+                row_start[y] = runs
+                row_begin, row_stop = row_stop, np.uint32(row_stop + width)
+            place = np.uint32(runs)
+            run[START, place], run[END, place] = pos[k] - row_begin, pos[k + 1] - row_begin
+            run[CLASS, place] = value[k]
+            runs += value[k] != 0
+        row_start[y1] = runs
         for y in range(y0, y1):
-            row_stop = (y + 1) * width
-            while k < found and pos[k] < row_stop:
-                run[CLASS, runs + k] = value[k]
-                run[END, runs + k] = pos[k + 1] - row_stop + width
-                k += 1
-            row_start[y + 1] = runs + k
             begin, stop = np.int64(row_start[y]), np.int64(row_start[y + 1])
             labels = link(run, above, begin, stop, reach, comp, labels, holes)
             above = begin
-        runs += found
     settle(run, row_start, comp, labels, holes, False)
     n = np.int32(0)
     number = table(np.int64(1), labels + 1)[0]
@@ -50,13 +71,21 @@ def label_map(data: NDArray[np.uint8], size: int, height: int, width: int, reach
         if comp[PARENT, k] == k:
             n += 1
             number[k] = n
+    nothing = np.int32(0)
     for y in range(height):
-        x = np.int32(0)
+        row = out[y]
+        x = np.uint32(0)
         for k in range(row_start[y], row_start[y + 1]):
-            mine = np.int32(0)
-            if run[CLASS, k] != 0:
-                mine = number[comp[PARENT, run[LABEL, k]]]
-            for q in range(x, run[END, k]):
-                out[y, q] = mine
-            x = run[END, k]
+            place = np.uint32(k)
+            mine = np.int32(number[comp[PARENT, run[LABEL, place]]])
+            a, b = run[START, place], run[END, place]
+            while x < a:
+                row[x] = nothing
+                x += np.uint32(1)
+            while x < b:
+                row[x] = mine
+                x += np.uint32(1)
+        while x < width:
+            row[x] = nothing
+            x += np.uint32(1)
     return n

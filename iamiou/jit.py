@@ -51,7 +51,8 @@ def jit(signatures: Sequence[Any]) -> Callable[[F], F]:
             return compiled
         try:
             _forget_stale(Path(function.__code__.co_filename))
-            compiled = njit(list(signatures), cache=True, **options)(function)
+            found = _from_cache(njit(cache=True, **options)(function), signatures)
+            compiled = found or njit(list(signatures), cache=True, **options)(function)
         except Exception:
             # A cache fails in many ways (RuntimeError: no place for it; OSError: cannot write it; pickle errors:
             # cannot read it). An error that is not the cache's fault is raised again by the compilation without it.
@@ -59,6 +60,33 @@ def jit(signatures: Sequence[Any]) -> Callable[[F], F]:
         return compiled
 
     return compile_now
+
+
+def _from_cache(dispatcher: Any, signatures: Sequence[Any]) -> Any:
+    """Take the machine code of all signatures from the disk, or return None.
+
+    Numba does the same, but first loads all that a compilation may need, which takes longer than all of our start.
+    These are Numba's own steps without that one; where a version of Numba lacks one of them, the caller goes the
+    ordinary way.
+    """
+    from numba.core.registry import cpu_target
+    from numba.core.runtime.nrt import rtsys
+
+    context: Any = cpu_target.target_context
+    rtsys.initialize(context)  # what frees the arrays of a loop
+    context.refresh = lambda: None
+    try:
+        for signature in signatures:
+            loaded = dispatcher._cache.load_overload(signature, context)
+            if loaded is None:
+                return None
+            dispatcher.add_overload(loaded)
+    except AttributeError:
+        return None
+    finally:
+        del context.refresh
+    dispatcher.disable_compile()
+    return dispatcher
 
 
 def inner(function: F) -> F:

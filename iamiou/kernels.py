@@ -20,19 +20,24 @@ from iamiou.runs import (
     LABEL,
     MARKS,
     PARENT,
+    START,
     TABLE,
     collect,
+    count_runs,
     gather,
     grown,
     link,
     mark,
-    mark_two,
+    room,
     settle,
     table,
 )
 
 _Bytes = NDArray[np.uint8]
 _Ints = NDArray[np.int64]
+
+#: Images with more pixels are looked at twice.
+_LARGE = 1 << 20
 
 _LUT = types.Array(types.uint16, 1, "C", readonly=True)
 _I8 = types.int64[::1]
@@ -77,8 +82,8 @@ def _records(comp, labels, overlap, overlaps, insts, ids, info):
         i = overlap[_O_INST, k]
         order[first[i]] = k
         first[i] += 1  # afterwards first[i] is where instance i ends
-    rows = np.empty((count, 6), np.int64)
-    sums = np.empty((2, labels), np.int64)
+    rows = np.zeros((count, 6), np.int64)
+    sums = np.zeros((2, labels + 1), np.int64)
     n = 0
     for i in range(1, ids):
         if area[i] == 0 or high[i] == 0:
@@ -110,7 +115,7 @@ def _records(comp, labels, overlap, overlaps, insts, ids, info):
     n = 0
     for k in range(labels):
         n += parent[k] == k and valid[k] > 0 and touched[k] == 0
-    phantoms = np.empty((n, 2), np.int64)
+    phantoms = np.zeros((n, 2), np.int64)
     n = 0
     for k in range(labels):
         if parent[k] == k and valid[k] > 0 and touched[k] == 0:
@@ -144,8 +149,8 @@ def count(
     confusion: _Ints,
     per_class: _Ints,
     info: _Ints,
-    marks: NDArray[np.uint8],
-    scratch: NDArray[np.int32],
+    marks: NDArray[np.uint64],
+    scratch: NDArray[np.uint32],
 ) -> tuple[_Ints, _Ints]:
     """Count one image: confusion, pixels per class, instances and phantoms, in one pass over the three maps.
 
@@ -168,8 +173,9 @@ def count(
     info : int64 array, (7,)
         Written; the names of its places stand at the top of this module.
 
-    marks : uint8 array, (max(BLOCK, width) + 64,)
-    scratch : int32 array, (10, max(BLOCK, width) + 1)
+    marks : uint64 array, (max(BLOCK, width) // 64 + 1,)
+        Zeros, and left so.
+    scratch : uint32 array, (10, max(BLOCK, width) + 8)
         Room to work in.
 
     Returns
@@ -181,12 +187,15 @@ def count(
     """
     num_classes = confusion.shape[0] - 2
     rows_a_block = max(1, BLOCK // width)
-    maps = 3 if inst_size else 2
     pos, p_of, s_of, i_of = scratch[0], scratch[1], scratch[2], scratch[3]
     run_valid, run_same = scratch[4], scratch[5]
     e_run, e_inst, e_both, e_same = scratch[6], scratch[7], scratch[8], scratch[9]
+    # The table of runs grows with the image; of a large one the runs are counted first, to waste no memory.
+    size = np.int64(4096)
+    if reach >= 0 and height * width > _LARGE:
+        size = count_runs(pred, pred_size, height, width, marks) + rows_a_block * width
     run, row_start, holes = (
-        table(np.int64(3), np.int64(4096)),
+        room(np.int64(4), size),
         table(np.int64(1), height + 1)[0],
         table(np.int64(1), num_classes + 2)[0],
     )
@@ -196,37 +205,25 @@ def count(
         table(np.int64(4), np.int64(1024)),
     )
     # The casts keep Numba from compiling what is called here once more for literals.
-    runs, labels, above = np.int64(0), np.int64(0), np.int64(0)
+    runs, labels, above = np.int64(1), np.int64(0), np.int64(1)  # run 0 takes what is background
+    row_start[0] = 1
+    nothing = np.uint32(0)
     overlaps, ids = np.int64(1), np.int64(1)  # overlap 0 stands for none
     top_s, top_p, void_s, void_i, object_differs = 0, 0, 0, 0, 0
 
     for y0 in range(0, height, rows_a_block):
         y1 = min(y0 + rows_a_block, height)
         start, pixels = y0 * width, (y1 - y0) * width
-        marked = 0
-        if pred_size == 1 and sem_size == 1:
-            mark_two(marks, pred, sem, start, pixels)
-            marked = 2
-        else:
-            for x in range(pixels):
-                marks[x] = 0
-        # One place that calls for all three maps: LLVM inlines the loops wherever they are called.
-        for which in range(marked, maps):
-            data, size = pred, pred_size
-            if which == 1:
-                data, size = sem, sem_size
-            elif which == 2:
-                data, size = inst, inst_size
-            mark(marks, data, size, start, pixels)
+        mark(marks, pred, pred_size, start, pixels)
+        mark(marks, sem, sem_size, start, pixels)
+        if inst_size:
+            mark(marks, inst, inst_size, start, pixels)
         joint = collect(marks, start, pixels, width, pos)
-        for which in range(maps):
-            data, size = pred, pred_size
-            if which == 1:
-                data, size = sem, sem_size
-            elif which == 2:
-                data, size = inst, inst_size
-            gather(data, size, pos, joint, scratch[1 + which])
-        if not inst_size:
+        gather(pred, pred_size, pos, joint, p_of)
+        gather(sem, sem_size, pos, joint, s_of)
+        if inst_size:
+            gather(inst, inst_size, pos, joint, i_of)
+        else:
             for k in range(joint):
                 i_of[k] = 0
         if inst_size == 1:
@@ -240,44 +237,51 @@ def count(
         if runs + joint > run.shape[1]:
             run = grown(run, (runs + joint) * 3 // 2)
 
-        run0, r, emitted, k = runs, runs - 1, 0, 0
-        for y in range(y0, y1):
-            before = np.uint32(0xFFFFFFFF)
-            row_stop = (y + 1) * width
-            row_begin = row_stop - width
-            while k < joint and pos[k] < row_stop:
-                n = pos[k + 1] - pos[k]
-                p, s, i = np.uint32(pred_lut[p_of[k]]), np.uint32(sem_lut[s_of[k]]), np.uint32(i_of[k])
-                inst_ok = i != inst_void
-                ok = (s < num_classes) & inst_ok
-                v = np.int32(n) if ok else np.int32(0)
-                vs = v if s == p else np.int32(0)
-                top_s, top_p = max(top_s, s), max(top_p, p)
-                void_s += n if (s == num_classes) & inst_ok else 0
-                void_i += n if (s < num_classes) & (not inst_ok) else 0
-                object_differs += v if (s > 0) != (i > 0) else 0
-                confusion[s, p] += v
-                per_class[0, s] += v
-                per_class[1, p] += v
-                per_class[2, s] += vs
-                if reach >= 0:
-                    i = i if inst_ok else np.uint32(0)
-                    insts[_AREA, i] += v
-                    insts[_HIGH, i] = max(insts[_HIGH, i], s if ok else 0)
-                    insts[_LOW, i] = max(insts[_LOW, i], _TOP - s if ok else 0)
-                    if p != before:
-                        r += 1
-                        run[CLASS, r] = p
-                        run_valid[r - run0] = 0
-                        run_same[r - run0] = 0
-                    before = p
-                    run[END, r] = pos[k + 1] - row_begin
-                    run_valid[r - run0] += v
-                    run_same[r - run0] += vs
-                    e_run[emitted], e_inst[emitted], e_both[emitted], e_same[emitted] = r, i, v, vs
-                    emitted += (p != 0) & ok & (i != 0)
-                k += 1
-            row_start[y + 1] = r + 1
+        run0, r, emitted, y = runs - 1, runs - 1, 0, y0
+        before, valid, right, left = nothing, nothing, nothing, nothing
+        row_begin, row_stop = np.uint32(start), np.uint32(start + width)
+        for k in range(joint):
+            at, to = pos[k], pos[k + 1]
+            if at == row_stop:
+                y += 1
+                row_start[y] = r + 1
+                row_begin, row_stop = row_stop, np.uint32(row_stop + width)
+                before = nothing
+            p, s, i = np.uint32(pred_lut[p_of[k]]), np.uint32(sem_lut[s_of[k]]), i_of[k]
+            n = np.uint32(to - at)
+            inst_ok = i != inst_void
+            ok = (s < num_classes) & inst_ok
+            v = n if ok else nothing
+            vs = v if s == p else nothing
+            top_s, top_p = max(top_s, s), max(top_p, p)
+            void_s += n if (s == num_classes) & inst_ok else 0
+            void_i += n if (s < num_classes) & (not inst_ok) else 0
+            object_differs += v if (s > 0) != (i > 0) else 0
+            confusion[s, p] += v
+            per_class[0, s] += v
+            per_class[1, p] += v
+            per_class[2, s] += vs
+            if reach >= 0:
+                i = i if inst_ok else nothing
+                insts[_AREA, i] += v
+                insts[_HIGH, i] = max(insts[_HIGH, i], s if ok else nothing)
+                insts[_LOW, i] = max(insts[_LOW, i], np.uint32(_TOP - s) if ok else nothing)
+                # A run of P goes to the next free place, background to place 0; without branches, which nobody
+                # could foretell.
+                fresh = p != before
+                before = p
+                r += fresh & (p != 0)
+                place = np.uint32(r) if p != 0 else nothing
+                local = np.uint32(r - run0) if p != 0 else nothing
+                left = np.uint32(at - row_begin) if fresh else left
+                valid = np.uint32(v + (nothing if fresh else valid))
+                right = np.uint32(vs + (nothing if fresh else right))
+                run[START, place], run[END, place], run[CLASS, place] = left, np.uint32(to - row_begin), p
+                run_valid[local], run_same[local] = valid, right
+                e = np.uint32(emitted)
+                e_run[e], e_inst[e], e_both[e], e_same[e] = place, i, v, vs
+                emitted += (p != 0) & ok & (i != 0)
+        row_start[y1] = r + 1
         runs = r + 1
         if reach < 0:
             continue
@@ -288,17 +292,17 @@ def count(
             begin, stop = np.int64(row_start[y]), np.int64(row_start[y + 1])
             labels = link(run, above, begin, stop, reach, comp, labels, holes)
             above = begin
-        for r in range(run0, runs):
-            if run[CLASS, r] != 0:
-                comp[_VALID, run[LABEL, r]] += run_valid[r - run0]
-                comp[_SAME, run[LABEL, r]] += run_same[r - run0]
+        for q in range(1, runs - run0):
+            label = run[LABEL, np.uint32(run0 + q)]
+            comp[_VALID, label] += run_valid[q]
+            comp[_SAME, label] += run_same[q]
         if overlaps + emitted > overlap.shape[1]:
             overlap = grown(overlap, (overlaps + emitted) * 3 // 2)
         for q in range(emitted):
             label = run[LABEL, e_run[q]]
             at = comp[_LAST, label]
             if at == 0 or overlap[_O_INST, at] != e_inst[q]:
-                at = np.int32(overlaps)
+                at = np.uint32(overlaps)
                 overlaps += 1
                 comp[_LAST, label] = at
                 overlap[_O_LABEL, at], overlap[_O_INST, at] = label, e_inst[q]
@@ -310,7 +314,7 @@ def count(
     info[VOID_SEM], info[VOID_INST], info[OBJECT_DIFFERS] = void_s, void_i, object_differs
     info[NO_CLASS], info[TWO_CLASSES] = 0, 0
     if reach < 0:
-        return np.empty((0, 6), np.int64), np.empty((0, 2), np.int64)
+        return np.zeros((0, 6), np.int64), np.zeros((0, 2), np.int64)
     settle(run, row_start, comp, labels, holes, nested)
     for k in range(labels):
         root = comp[PARENT, k]

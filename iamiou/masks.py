@@ -76,7 +76,7 @@ def read_npy(
     Raises
     ------
     ImageError
-        Of kind "not-npy", "broken-npy", "npy-dtype", "npy-shape", "size-differs" or "too-large".
+        Of kind "not-npy", "broken-npy", "npy-pickle", "npy-dtype", "npy-shape", "size-differs" or "too-large".
 
     Examples
     --------
@@ -86,10 +86,13 @@ def read_npy(
     array([[ 0, 15]])
     """
     size, fortran, dtype, start = _npy_header(data, name)
+    if dtype.hasobject:
+        what = ".npy files hold pickled Python objects, which are never loaded because loading them can run any code"
+        hint = "Load them where you trust them and save the label map alone: numpy.save(path, labels)."
+        raise ImageError("npy-pickle", what, name, "", hint)
     if dtype.kind not in "iu":
         hint = "Save the label of each pixel as an integer; argmax over the classes makes one of scores."
-        found = "pickled Python objects" if dtype.hasobject else str(dtype)
-        raise ImageError("npy-dtype", ".npy files hold no integers", name, found, hint)
+        raise ImageError("npy-dtype", ".npy files hold no integers", name, str(dtype), hint)
     if len(size) != 2:
         hint = "Save one array (height, width) an image."
         raise ImageError("npy-shape", ".npy files hold no map of two dimensions", name, f"shape {size}", hint)

@@ -63,7 +63,7 @@ class PairCounter:
         self._reach = -1 if rule.metrics == "miou" else int(rule.connectivity == 8)
         self._confusion = np.zeros((c + 2, c + 2), np.int64)
         self._info = np.zeros(7, np.int64)
-        self._marks, self._scratch = np.zeros(0, np.uint8), np.empty((10, 0), np.int32)
+        self._marks, self._scratch = np.zeros(0, np.uint64), np.empty((10, 0), np.uint32)
         self._images: list[str] = []
         self._per_class: list[Ints] = []
         self._instances: list[Ints] = []
@@ -141,13 +141,13 @@ class PairCounter:
         self._instances.append(instances)
         self._phantoms.append(phantoms)
 
-    def _room(self, width: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    def _room(self, width: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
         """Return the marks and the scratch of the kernel, the same for every image that is not wider."""
         from iamiou.runs import BLOCK
 
-        if self._scratch.shape[1] <= max(BLOCK, width):
-            self._marks = np.zeros(max(BLOCK, width) + 64, np.uint8)
-            self._scratch = np.empty((10, max(BLOCK, width) + 1), np.int32)
+        if self._scratch.shape[1] < max(BLOCK, width) + 8:
+            self._marks = np.zeros(max(BLOCK, width) // 64 + 1, np.uint64)
+            self._scratch = np.empty((10, max(BLOCK, width) + 8), np.uint32)
         return self._marks, self._scratch
 
     def counts(self) -> Counts:

@@ -15,14 +15,15 @@ from numba.extending import intrinsic
 from iamiou.jit import inner, once
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
-I4 = types.int32[::1]
-TABLE = types.int32[:, ::1]
+TABLE = types.uint32[:, ::1]
 INT = types.int64
-MARKS = types.uint8[::1]
+MARKS = types.uint64[::1]
 
-# Rows of the tables: of a run its end (column), class and label; of a label its parent and class.
-END, CLASS, LABEL = 0, 1, 2
+# Rows of the tables: of a run its end (column), class, label and start; of a label its parent and class. All is
+# unsigned: for every signed index Numba asks first whether it counts from the end.
+END, CLASS, LABEL, START = 0, 1, 2, 3
 PARENT = 0
+_NONE = np.uint32(0xFFFFFFFF)
 
 #: Rows are scanned in blocks of about this many pixels, so that the scratch arrays stay in the cache.
 BLOCK = 16384
@@ -30,12 +31,46 @@ BLOCK = 16384
 
 @intrinsic
 def _lowest_bit(typing_context, word):  # noqa: ARG001
-    """Index of the lowest set bit of a uint64 that is not 0."""
+    """Index of the lowest set bit of a uint64; 64 when there is none."""
 
     def codegen(context, builder, signature, arguments):  # noqa: ARG001
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
-    return types.int64(types.uint64), codegen
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def _bits(typing_context, word):  # noqa: ARG001
+    """Count the set bits of a uint64."""
+
+    def codegen(context, builder, signature, arguments):  # noqa: ARG001
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+def _stepper(kind):
+    """Make a function that compares 64 labels of ``kind`` with their left neighbours at once.
+
+    Bit k of the result is set where label ``index + k`` differs from the one before it. LLVM makes of it what the
+    processor has: with AVX2 some six instructions for 64 labels of a byte.
+    """
+
+    @intrinsic
+    def steps(typing_context, data, index):  # noqa: ARG001
+        def codegen(context, builder, signature, arguments):
+            array = context.make_array(signature.args[0])(context, builder, arguments[0])
+            wide = builder.bitcast(array.data, ir.IntType(kind.bitwidth).as_pointer())
+            lanes = ir.VectorType(ir.IntType(kind.bitwidth), 64).as_pointer()
+            before = builder.sub(arguments[1], ir.Constant(ir.IntType(64), 1))
+            pair = [
+                builder.load(builder.bitcast(builder.gep(wide, [at]), lanes), align=1) for at in (before, arguments[1])
+            ]
+            return builder.bitcast(builder.icmp_unsigned("!=", *pair), ir.IntType(64))
+
+        return types.uint64(data, types.int64), codegen
+
+    return steps
 
 
 def _reader(kind):
@@ -56,61 +91,96 @@ def _reader(kind):
     return read
 
 
-_read2, _read4, _read8 = _reader(types.uint16), _reader(types.uint32), _reader(types.uint64)
+_read2, _read4 = _reader(types.uint16), _reader(types.uint32)
+_steps1, _steps2, _steps4 = _stepper(types.uint8), _stepper(types.uint16), _stepper(types.uint32)
 
 
 @inner
-def mark(marks, data, size, start, count):
-    """Make ``marks[x]`` differ from 0 where the label of pixel ``start + x`` differs from the one before it."""
+def _differs(data, size, x):
+    """Tell whether label x differs from the one before it."""
     if size == 1:
-        a = data[start : start + count]
-        for x in range(1, count):
-            marks[x] |= a[x] ^ a[x - 1]
-    elif size == 2:
-        for x in range(start + 1, start + count):
-            change = _read2(data, x) ^ _read2(data, x - 1)
-            marks[x - start] |= change | change >> 8
-    else:
-        for x in range(start + 1, start + count):
-            marks[x - start] |= _read4(data, x) != _read4(data, x - 1)
+        return data[x] != data[x - 1]
+    if size == 2:
+        return _read2(data, x) != _read2(data, x - 1)
+    return _read4(data, x) != _read4(data, x - 1)
 
 
 @inner
-def mark_two(marks, data, other, start, count):
-    """Set the marks of two maps of one byte a label at once; what was marked before is lost."""
-    a, b = data[start : start + count], other[start : start + count]
-    for x in range(1, count):
-        marks[x] = (a[x] ^ a[x - 1]) | (b[x] ^ b[x - 1])
+def mark(words, data, size, start, count):
+    """Set bit x of ``words`` where the label of pixel ``start + x`` differs from the one before it.
 
-
-@inner
-def collect(marks, start, count, width, pos):
-    """Write the pixels where a run starts (marks and row starts) to ``pos``, then the end.
-
-    Eight bytes of marks at a time are squeezed to eight bits, and eight of those to one word: most words are
-    not empty, so that the loop over their bits ends where the processor expects it more often.
+    The loop is written out for every size: a call or a test for each word would take longer than the work.
     """
+    if data.shape[0] <= 64 * size:
+        for x in range(max(1 - start, 0), count):
+            words[x >> 6] |= np.uint64(_differs(data, size, start + x)) << np.uint64(x & 63)
+        return
+    whole, rest = count >> 6, np.uint64(64 - (count & 63))
+    at = start + count - 64  # where the last 64 pixels begin; they overlap with whole words
+    _ = data[size * (max(start, 1) - 1)], data[size * (start + count) - 1]  # for the build with bounds checks
+    if size == 1:
+        for w in range(start == 0, whole):
+            words[w] |= _steps1(data, start + (w << 6))
+        if start == 0:
+            words[0] |= _steps1(data, 1) << np.uint64(1)
+        if rest < 64:
+            words[whole] |= _steps1(data, at) >> rest
+    elif size == 2:
+        for w in range(start == 0, whole):
+            words[w] |= _steps2(data, start + (w << 6))
+        if start == 0:
+            words[0] |= _steps2(data, 1) << np.uint64(1)
+        if rest < 64:
+            words[whole] |= _steps2(data, at) >> rest
+    else:
+        for w in range(start == 0, whole):
+            words[w] |= _steps4(data, start + (w << 6))
+        if start == 0:
+            words[0] |= _steps4(data, 1) << np.uint64(1)
+        if rest < 64:
+            words[whole] |= _steps4(data, at) >> rest
+
+
+@inner
+def count_runs(data, size, height, width, words):
+    """Return a bound on the number of runs, from one look at the map; ``words`` is scratch of zeros."""
+    total = np.int64(height + 1)
+    for start in range(0, height * width, BLOCK):
+        count = min(BLOCK, height * width - start)
+        mark(words, data, size, start, count)
+        for w in range((count + 63) >> 6):
+            total += np.int64(_bits(words[w]))
+            words[w] = 0
+    return total
+
+
+@inner
+def collect(words, start, count, width, pos):
+    """Write the pixels where a run starts (marks and row starts) to ``pos``, then the end; reset the marks.
+
+    Four places of ``pos`` are written for every word, however few bits it has: a loop over as many bits as there
+    are would end where no processor foresees it, and that costs more. So ``pos`` needs room for four more.
+    """
+    one = np.uint64(1)
     for x in range(0, count, width):
-        marks[x] = 1
-    for x in range(count, count + 64):
-        marks[x] = 0
-    low, squeeze = np.uint64(0x0101010101010101), np.uint64(0x0102040810204080)
-    k = 0
-    for w in range(0, (count + 7) >> 3, 8):
-        bits = np.uint64(0)
-        for part in range(8):
-            word = _read8(marks, w + part)
-            word |= word >> np.uint64(4)
-            word |= word >> np.uint64(2)
-            word |= word >> np.uint64(1)
-            bits |= (((word & low) * squeeze) >> np.uint64(56)) << np.uint64(8 * part)
-        first = start + (w << 3)
-        while bits != 0:
-            pos[k] = first + _lowest_bit(bits)
-            k += 1
-            bits &= bits - np.uint64(1)
+        words[x >> 6] |= one << np.uint64(x & 63)
+    k = np.uint64(0)
+    for w in range((count + 63) >> 6):
+        word = words[w]
+        words[w] = 0
+        first = np.uint64(start + (w << 6))
+        after = k + _bits(word)
+        for _ in range(4):
+            pos[k] = first + _lowest_bit(word)
+            word &= word - one
+            k += one
+        while word != 0:
+            pos[k] = first + _lowest_bit(word)
+            word &= word - one
+            k += one
+        k = after
     pos[k] = start + count
-    return k
+    return np.int64(k)
 
 
 @inner
@@ -128,13 +198,19 @@ def gather(data, size, pos, count, out):
 
 
 @inner
+def room(rows, columns):
+    """Return a table of uint32; the one place that makes them, for every use of np.empty compiles it anew."""
+    return np.empty((rows, columns), np.uint32)
+
+
+@inner
 def table(rows, columns):
-    """Return zeros, int32. All room comes from here: every other use of np.empty or np.zeros is compiled anew."""
-    out = np.empty((rows, columns), np.int32)
+    """Return a table of zeros."""
+    new = room(rows, columns)
     for row in range(rows):
         for k in range(columns):
-            out[row, k] = 0
-    return out
+            new[row, k] = 0
+    return new
 
 
 @inner
@@ -171,112 +247,136 @@ def union(parent, x, y):
 
 @inner
 def link(run, a0, b0, b1, reach, comp, labels, holes):
-    """Give labels to the runs b0:b1 of a row from the runs a0:b0 of the row above; class 0 gets none.
+    """Give labels to the runs b0:b1 of a row from the runs a0:b0 of the row above.
 
-    ``run`` holds end, class and label of every run, ``comp`` parent and class of every label. ``reach`` is 1
-    for 8 neighbours and 0 for 4. A link between two runs that were connected already closes a cycle around
-    something: the class has a hole.
+    ``run`` holds start, end, class and label of every run of a class other than 0, ``comp`` parent and class of
+    every label. ``reach`` is 1 for 8 neighbours and 0 for 4. A link between two runs that were connected already
+    closes a cycle around something: the class has a hole.
     """
-    end, cls, lab, parent = run[END], run[CLASS], run[LABEL], comp[PARENT]
-    a = a0
-    start = 0
-    for b in range(b0, b1):
-        c, stop = cls[b], end[b]
-        if c != 0:
-            found = np.int32(-1)
-            while a < b0 and end[a] + reach <= start:
-                a += 1
-            j = a
-            while j < b0:
-                if cls[j] == c:
-                    if found < 0:
-                        found = find(parent, lab[j])
-                    elif not union(parent, found, lab[j]):
-                        holes[c] = 1
-                if end[j] >= stop + reach:
-                    break
-                j += 1
-            if found < 0:
-                found = np.int32(labels)
-                parent[labels] = found
-                comp[CLASS, labels] = c
-                labels += 1
-            lab[b] = found
-        start = stop
+    start, end, cls, lab, parent = run[START], run[END], run[CLASS], run[LABEL], comp[PARENT]
+    a, stop = np.uint32(a0), np.uint32(b0)
+    for k in range(b0, b1):
+        b = np.uint32(k)
+        c, left, right = cls[b], start[b], end[b] + reach
+        while a < stop and end[a] + reach <= left:
+            a += np.uint32(1)
+        found = _NONE
+        j = a
+        while j < stop and start[j] < right:
+            if cls[j] == c:
+                if found == _NONE:
+                    found = find(parent, lab[j])
+                elif not union(parent, found, lab[j]):
+                    holes[c] = 1
+            j += np.uint32(1)
+        if found == _NONE:
+            found = np.uint32(labels)
+            parent[found] = found
+            comp[CLASS, found] = c
+            labels += 1
+        lab[b] = found
     return labels
 
 
 @inner
-def _join_nested(run, order, row_of, row_start, last, parent):
-    """Join the components around and inside of holes; ``order`` are the runs by class, ``last`` where each ends."""
-    room = 4 * order.shape[0] + 4
-    gaps, comp, spare = table(np.int64(3), room), table(np.int64(2), room), table(np.int64(1), np.int64(2))[0]
-    around, width, q = comp[PARENT], run[END, row_start[1] - 1], np.int64(0)
-    for c in range(last.shape[0] - 1):
-        stop = np.int64(last[c])
-        m, above, begin, labels = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-        row = np.int32(-1)
-        while q < stop or row >= 0:
-            # One row of gaps: all of it outside where the class has no run, else a gap before and after every
-            # run. A column on either side of the map belongs to the outside, which gets label 0.
-            if m > 0 and q < stop and (row < 0 or row_of[q] == row + 1):
-                row = row_of[q]
-                while q < stop and row_of[q] == row:
-                    k = order[q]
-                    gaps[END, m] = 1 if k == row_start[row] else run[END, k - 1] + 1
-                    gaps[CLASS, m] = 1
-                    gaps[END, m + 1] = run[END, k] + 1
-                    gaps[CLASS, m + 1] = 0
-                    gaps[LABEL, m + 1] = run[LABEL, k]
-                    m += 2
-                    q += 1
-            else:
-                row = np.int32(-1)
-            gaps[END, m] = width + 2
-            gaps[CLASS, m] = 1
-            m += 1
-            labels = link(gaps, above, begin, m, np.int64(0), comp, labels, spare)
-            above, begin = begin, m
-        for t in range(1, m - 1):
-            if gaps[CLASS, t] == 1 and gaps[CLASS, t - 1] == 0 and gaps[CLASS, t + 1] == 0:
-                if find(around, gaps[LABEL, t]) != 0:
-                    union(parent, gaps[LABEL, t - 1], gaps[LABEL, t + 1])
+def _join_gaps(run, follows, gap, u, v):
+    """Join the gaps of two rows that touch; ``u`` and ``v`` are the rows' first runs of one class.
+
+    The gap after the last run and the one before the first are the outside, gap 0.
+    """
+    start, end = run[START], run[END]
+    nothing = np.uint32(0)
+    u_gap, v_gap, u_from, v_from = nothing, nothing, nothing, nothing
+    u_to, v_to = start[u], start[v]
+    while True:
+        if max(u_from, v_from) < min(u_to, v_to) and u_gap != v_gap:
+            union(gap, u_gap, v_gap)
+        if u_to == _NONE and v_to == _NONE:
+            break
+        if u_to < v_to:
+            u_from, u_gap, u = end[u], u, follows[u]
+            u_to = start[u]
+            if u == 0:
+                u_to, u_gap = _NONE, nothing
+        else:
+            v_from, v_gap, v = end[v], v, follows[v]
+            v_to = start[v]
+            if v == 0:
+                v_to, v_gap = _NONE, nothing
+
+
+@inner
+def _open(follows, gap, run):
+    """Join the gaps after `run` in its row to the outside."""
+    while follows[run] != 0:
+        union(gap, np.uint32(0), run)
+        run = follows[run]
+
+
+@once
+def nest(run, row_start, parent, wanted):
+    """Join every component that lies in a hole of a component of its own class to that component.
+
+    Between two runs of one class in a row lies a gap. Gaps that touch (4 neighbours) and do not reach the
+    outside form a hole, and a hole has exactly one component of the class around it (8-connected classes and
+    4-connected gaps are dual). So all runs beside the gaps of one hole belong together. Only the classes
+    marked in ``wanted`` are looked at.
+    """
+    cls, lab = run[CLASS], run[LABEL]
+    height, runs = row_start.shape[0] - 1, np.int64(row_start[row_start.shape[0] - 1])
+    # The next run of the class in the row (0: none); gaps as a union-find, named after the run before them.
+    gaps = table(np.int64(2), runs)
+    follows, gap = gaps[0], gaps[1]
+    heads = table(np.int64(3), wanted.shape[0])  # of every class the first run, above and here, and the last here
+    last = heads[2]
+    for y in range(height + 1):
+        above, here = heads[y & 1], heads[1 - (y & 1)]
+        if y < height:
+            for k in range(row_start[y], row_start[y + 1]):
+                b = np.uint32(k)
+                c = cls[b]
+                if wanted[c]:
+                    gap[b] = b
+                    if here[c] == 0:
+                        here[c] = b
+                    else:
+                        follows[last[c]] = b
+                    last[c] = b
+            for k in range(row_start[y], row_start[y + 1]):
+                b = np.uint32(k)
+                c = cls[b]
+                if here[c] == b:
+                    if above[c] != 0:
+                        _join_gaps(run, follows, gap, above[c], b)
+                        above[c] = 0
+                    else:
+                        _open(follows, gap, b)
+        if y > 0:
+            for k in range(row_start[y - 1], row_start[y]):
+                c = cls[k]
+                if above[c] != 0:
+                    _open(follows, gap, above[c])
+                    above[c] = 0
+    for k in range(1, runs):
+        b = np.uint32(k)
+        if follows[b] != 0 and find(gap, b) != 0:
+            union(parent, lab[b], lab[follows[b]])
 
 
 @once
 def settle(run, row_start, comp, labels, holes, nested):
-    """Apply the nested rule and point every label at its root.
-
-    The nested rule: a component that lies in a hole of a component of its own class belongs to that component.
-    Between two runs of one class in a row lies a gap. Gaps that touch (4 neighbours) and do not reach the outside
-    form a hole, and a hole has exactly one component of the class around it (8-connected classes and 4-connected
-    gaps are dual). So all runs beside the gaps of one hole belong together. Only a class with a hole and with two
-    components needs the work.
-    """
-    parent, height, num_classes = comp[PARENT], row_start.shape[0] - 1, holes.shape[0]
-    first = table(np.int64(2), num_classes + 1)
-    last, roots = first[0], first[1]
-    for k in range(labels):
-        roots[comp[CLASS, k]] += parent[k] == k
-    total = np.int64(0)
+    """Apply the nested rule to the classes that it can concern and point every label at its root."""
+    parent, cls = comp[PARENT], comp[CLASS]
     if nested:
-        for k in range(row_start[height]):
-            c = run[CLASS, k]
-            if holes[c] != 0 and roots[c] > 1:
-                last[c + 1] += 1
-                total += 1
-    if total > 0:
-        for c in range(num_classes):
-            last[c + 1] += last[c]
-        by_class = table(np.int64(2), total)
-        order, row_of = by_class[0], by_class[1]
-        for y in range(height):
-            for k in range(row_start[y], row_start[y + 1]):
-                c = run[CLASS, k]
-                if holes[c] != 0 and roots[c] > 1:
-                    order[last[c]] = k
-                    row_of[last[c]] = y
-                    last[c] += 1  # afterwards last[c] is where class c ends
-        _join_nested(run, order, row_of, row_start, last, parent)
+        roots = table(np.int64(1), holes.shape[0])[0]
+        for k in range(labels):
+            roots[cls[k]] += parent[k] == k
+        some = False
+        for c in range(holes.shape[0]):
+            if roots[c] < 2:
+                holes[c] = 0
+            some |= holes[c] != 0
+        if some:
+            nest(run, row_start, parent, holes)
     for k in range(labels):
         parent[k] = parent[parent[k]]

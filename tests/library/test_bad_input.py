@@ -278,7 +278,7 @@ def test_a_file_that_may_not_be_read(data, scored, monkeypatch):
     ("labels", "kind", "what"),
     [
         (np.zeros((40, 50)), "npy-dtype", ".npy file holds no integers: {} (float64). Save the label of each pixel as"),
-        (np.array([[{}]]), "npy-dtype", ".npy file holds no integers: {} (pickled Python objects). Save the label of"),
+        (np.array([[{}]]), "npy-pickle", ".npy file holds pickled Python objects, which are never loaded because"),
         (np.zeros((1, 40, 50), int), "npy-shape", ".npy file holds no map of two dimensions: {} (shape (1, 40, 50))."),
         (np.full((40, 50), -1), "label-range", "prediction has values outside 0 to 65535: {} (values -1 to -1)"),
     ],

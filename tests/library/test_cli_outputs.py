@@ -65,6 +65,13 @@ def test_what_is_there_is_replaced(capsys, data, tmp_path):
     assert list(files(tmp_path)) == ["a.html", "a.npz"]
 
 
+def test_saved_counts_are_the_same_bytes_on_any_number_of_threads(capsys, data, tmp_path):
+    for threads in (1, 2, 3):
+        options = ("--threads", threads, "--save", tmp_path / f"{threads}.npz", "--format", "csv")
+        good(capsys, "score", data.predictions, data.voc, "--bootstrap", 0, *options)
+    assert len(set(files(tmp_path).values())) == 1
+
+
 def test_photographs_go_into_the_report(capsys, data, tmp_path):
     (tmp_path / "photos").mkdir()
     for image in data.images:

@@ -108,7 +108,7 @@ def test_npy_never_unpickles() -> None:
 
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": (1, 1)})
-    assert refusal(file.getvalue() + pickle.dumps([Trap()])).kind == "npy-dtype"
+    assert refusal(file.getvalue() + pickle.dumps([Trap()])).kind == "npy-pickle"
 
 
 @given(
