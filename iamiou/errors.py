@@ -86,7 +86,7 @@ class ProblemsFound(InputError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(p) for p in self.problems))
+        super().__init__("\n".join(str(p) if p.fatal else f"Warning: {p}" for p in self.problems))
 
 
 def name_some(names: Sequence[str], shown: int = SHOWN) -> str:

@@ -82,8 +82,8 @@ def _records(comp, labels, overlap, overlaps, insts, ids, info):
         i = overlap[_O_INST, k]
         order[first[i]] = k
         first[i] += 1  # afterwards first[i] is where instance i ends
-    rows = np.zeros((count, 6), np.int64)
-    sums = np.zeros((2, labels + 1), np.int64)
+    rows = np.empty((count, 6), np.int64)
+    sums = np.empty((2, labels), np.int64)
     n = 0
     for i in range(1, ids):
         if area[i] == 0 or high[i] == 0:
@@ -115,7 +115,7 @@ def _records(comp, labels, overlap, overlaps, insts, ids, info):
     n = 0
     for k in range(labels):
         n += parent[k] == k and valid[k] > 0 and touched[k] == 0
-    phantoms = np.zeros((n, 2), np.int64)
+    phantoms = np.empty((n, 2), np.int64)
     n = 0
     for k in range(labels):
         if parent[k] == k and valid[k] > 0 and touched[k] == 0:
@@ -191,11 +191,12 @@ def count(
     run_valid, run_same = scratch[4], scratch[5]
     e_run, e_inst, e_both, e_same = scratch[6], scratch[7], scratch[8], scratch[9]
     # The table of runs grows with the image; of a large one the runs are counted first, to waste no memory.
-    size = np.int64(4096)
+    maps = 3 if inst_size else 2
+    places = np.int64(4096)
     if reach >= 0 and height * width > _LARGE:
-        size = count_runs(pred, pred_size, height, width, marks) + rows_a_block * width
+        places = count_runs(pred, pred_size, height, width, marks) + rows_a_block * width
     run, row_start, holes = (
-        room(np.int64(4), size),
+        room(np.int64(4), places),
         table(np.int64(1), height + 1)[0],
         table(np.int64(1), num_classes + 2)[0],
     )
@@ -214,16 +215,23 @@ def count(
     for y0 in range(0, height, rows_a_block):
         y1 = min(y0 + rows_a_block, height)
         start, pixels = y0 * width, (y1 - y0) * width
-        mark(marks, pred, pred_size, start, pixels)
-        mark(marks, sem, sem_size, start, pixels)
-        if inst_size:
-            mark(marks, inst, inst_size, start, pixels)
+        # One place that calls for all three maps: LLVM inlines the loops wherever they are called.
+        for which in range(maps):
+            data, size = pred, pred_size
+            if which == 1:
+                data, size = sem, sem_size
+            elif which == 2:
+                data, size = inst, inst_size
+            mark(marks, data, size, start, pixels)
         joint = collect(marks, start, pixels, width, pos)
-        gather(pred, pred_size, pos, joint, p_of)
-        gather(sem, sem_size, pos, joint, s_of)
-        if inst_size:
-            gather(inst, inst_size, pos, joint, i_of)
-        else:
+        for which in range(maps):
+            data, size = pred, pred_size
+            if which == 1:
+                data, size = sem, sem_size
+            elif which == 2:
+                data, size = inst, inst_size
+            gather(data, size, pos, joint, scratch[1 + which])
+        if not inst_size:
             for k in range(joint):
                 i_of[k] = 0
         if inst_size == 1:
@@ -314,7 +322,7 @@ def count(
     info[VOID_SEM], info[VOID_INST], info[OBJECT_DIFFERS] = void_s, void_i, object_differs
     info[NO_CLASS], info[TWO_CLASSES] = 0, 0
     if reach < 0:
-        return np.zeros((0, 6), np.int64), np.zeros((0, 2), np.int64)
+        return np.empty((0, 6), np.int64), np.empty((0, 2), np.int64)
     settle(run, row_start, comp, labels, holes, nested)
     for k in range(labels):
         root = comp[PARENT, k]

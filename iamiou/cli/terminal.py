@@ -58,7 +58,7 @@ def _class_table(report: Report, style: dict[str, Any]) -> Table:
 
     names = bin_names(report.bins) if report.has_instances else ()
     table = Table(title="Classes", **style | {"padding": 0})  # the box alone parts the columns: 80 columns are few
-    table.add_column("class", no_wrap=True, min_width=10)
+    table.add_column("class", no_wrap=True, min_width=10, max_width=13, overflow="ellipsis")
     for name in ("IoU", *(["IA-IoU"] if names else [])):
         table.add_column(name, justify="right", no_wrap=True, min_width=5)
     for name in names:

@@ -70,7 +70,9 @@ def test_the_text_says_what_score_says(capsys, spoiled):
     told = refused(capsys, "score", spoiled.predictions, spoiled.voc).splitlines()
     lines = shown.out.splitlines()
     assert (shown.code, shown.err, len(told)) == (2, "", 5)
-    assert [line.split("]: ")[1] for line in lines[:-1]] == told
+    assert [line.split("]: ")[1] for line in lines[:-1]] == [
+        line.removeprefix("Error: ").removeprefix("Warning: ") for line in told
+    ]
     assert [line.split(":")[0] for line in lines[:-1]] == [
         "problem [missing-prediction]",
         "problem [not-a-png]",
