@@ -193,7 +193,7 @@ def test_all_that_is_missing_or_twice_comes_at_once(devkit: Path) -> None:
         f"{IDS[3]}.png). Keep one file an image.",
         f"1 image has more than one instance map in '{devkit}/SegmentationObject': {IDS[2]} ({IDS[2]}.npy, "
         f"{IDS[2]}.png). Keep one file an image.",
-        "1 file or folder is no label map: notes.txt. Ignored.",
+        "Warning: 1 file or folder is no label map: notes.txt. Ignored.",
         f"2 images have no instance map in '{devkit}/SegmentationObject': {IDS[0]}, {IDS[1]}. Add them, or leave "
         "these images out with --list.",
     ]
