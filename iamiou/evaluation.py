@@ -12,7 +12,7 @@ from iamiou.errors import Problem
 from iamiou.labels import VOC, ClassList, load_classes
 from iamiou.pairs import Map, PairCounter, warnings_of
 from iamiou.report import Report, dataset_digest, map_digest
-from iamiou.scores import PIXEL_SCORES, headline, support
+from iamiou.scores import headline, of_pixels, support
 from iamiou.settings import Settings, settings_of
 from iamiou.workers import Progress, count_all
 
@@ -192,8 +192,7 @@ def make_report(
 
         intervals = resampled(counts, settings.bins, resamples=settings.bootstrap, seed=settings.seed)
     if settings.metrics == "miou":
-        scores, rests = ({k: d[k] for k in PIXEL_SCORES} for d in (scores, rests))  # type: ignore[assignment]
-        intervals = {k: v for k, v in intervals.items() if k in PIXEL_SCORES}
+        scores, rests, intervals = of_pixels(scores), of_pixels(rests), of_pixels(intervals)
     texts = [str(p) for p in warnings]
     if instances_from == "components" and settings.metrics != "miou":
         texts.insert(0, _STAND_IN)

@@ -19,7 +19,7 @@ from iamiou.errors import InputError
 from iamiou.files import replacing
 from iamiou.labels import VOID_8BIT, VOID_16BIT, ClassList
 from iamiou.pairs import as_labels
-from iamiou.scores import PIXEL_SCORES, ClassScores, bin_names, bin_of, class_scores, ratio
+from iamiou.scores import ClassScores, bin_names, bin_of, class_scores, ratio
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,7 +216,7 @@ def load(path: str | Path) -> Report:
 
 
 def _load(archive: Any, path: str | Path) -> Report:
-    from iamiou.scores import headline, support
+    from iamiou.scores import headline, of_pixels, support
 
     header = json.loads(archive["header"].tobytes())
     if header["format"] != _FORMAT:
@@ -231,7 +231,7 @@ def _load(archive: Any, path: str | Path) -> Report:
     bins = tuple(int(side) for side in header["bins"])
     scores, rests, options = headline(counts, bins), support(counts, bins), dict(header["options"])
     if options.get("metrics") == "miou":  # what needs instances was not counted
-        scores, rests = ({k: d[k] for k in PIXEL_SCORES} for d in (scores, rests))  # type: ignore[assignment]
+        scores, rests = of_pixels(scores), of_pixels(rests)
     source, warnings = str(header["instances_from"]), tuple(str(w) for w in header["warnings"])
     return Report(counts, classes, bins, options, str(header["digest"]), source, scores, {}, rests, warnings)
 

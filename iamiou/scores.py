@@ -7,9 +7,10 @@ WACV 2024, arXiv 2309.14117, as docs/protocol.md states it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from iamiou.errors import InputError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+T = TypeVar("T")
 
 #: Sides of the squares that part small from medium and medium from large, in pixels (COCO's 32 and 96).
 DEFAULT_BINS = (32, 96)
@@ -209,6 +211,15 @@ def headline(counts: Counts, bins: tuple[int, ...] = DEFAULT_BINS) -> dict[str, 
     scores["found@50"] = float(ratio(found.sum(keepdims=True), n.sum(keepdims=True))[0])
     scores |= {f"found@50_{name}": float(v) for name, v in zip(names, ratio(found, n), strict=True)}
     return scores
+
+
+def of_pixels(values: Mapping[str, T]) -> dict[str, T]:
+    """Keep what needs no instances, for evaluations that counted none.
+
+    >>> of_pixels({"mIoU": 0.8, "IA_S": 0.3})
+    {'mIoU': 0.8}
+    """
+    return {name: value for name, value in values.items() if name in PIXEL_SCORES}
 
 
 def support(counts: Counts, bins: tuple[int, ...] = DEFAULT_BINS) -> dict[str, dict[str, int]]:

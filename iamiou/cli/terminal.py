@@ -21,9 +21,9 @@ def print_report(report: Report) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    style = {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": (0, 0, 0, 1)}
+    style: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False, "padding": (0, 0, 0, 1)}
     style |= {"title_justify": "left", "title_style": "bold"}
-    head = Table(title=_title(report), **style)  # type: ignore[arg-type]
+    head = Table(title=_title(report), **style)
     for name in ("score", "", "95 % interval", "images", "instances", "classes"):
         head.add_column(name, justify="left" if name == "score" else "right", no_wrap=True)
     thin = _thin(report)
