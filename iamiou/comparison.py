@@ -110,6 +110,11 @@ class Comparison:
     weak: frozenset[str]
     warnings: tuple[str, ...]
 
+    @property
+    def has_instances(self) -> bool:
+        """Tell whether instance-aware scores are part of the comparison."""
+        return any(d.name == "IA-mIoU" for d in self.scores)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything for json; None where undefined."""
         classes = [

@@ -21,14 +21,15 @@ def headline_rows(result: Comparison) -> list[list[str]]:
 
 
 def class_rows(result: Comparison) -> list[list[str]]:
-    """Return IoU and IA-IoU of every class, header first; p-values are adjusted after Holm."""
+    """Return IoU and, where instances were scored, IA-IoU of every class, header first; p-values after Holm."""
     a, b = result.names
-    header = ["class", "n"]
-    header += [f"{part}{kind}" for kind in ("IoU", "IA-IoU") for part in (f"{a} ", f"{b} ", "difference in ", "p of ")]
+    kinds = ("IoU", "IA-IoU") if result.has_instances else ("IoU",)
+    header = ["class", *["n"][: result.has_instances]]
+    header += [f"{part}{kind}" for kind in kinds for part in (f"{a} ", f"{b} ", "difference in ", "p of ")]
     rows = [header]
     for c in result.classes:
-        row = [c.name, str(c.instances)]
-        for d, p in ((c.iou, c.iou_p), (c.ia_iou, c.ia_iou_p)):
+        row = [c.name, *[str(c.instances)][: result.has_instances]]
+        for d, p in ((c.iou, c.iou_p), (c.ia_iou, c.ia_iou_p))[: len(kinds)]:
             row += [shown(d.a), shown(d.b), signed(d.difference), short_p(p)]
         rows.append(row)
     return rows
@@ -88,7 +89,9 @@ def _csv(result: Comparison) -> str:
     writer.writerow(["class", "score", "a", "b", "difference", "low", "high", "p", "p_holm"])
     rows = [("(all)", d.name, d, math.nan) for d in result.scores]
     for c in result.classes:
-        rows += [(c.name, "IoU", c.iou, c.iou_p), (c.name, "IA-IoU", c.ia_iou, c.ia_iou_p)]
+        rows.append((c.name, "IoU", c.iou, c.iou_p))
+        if result.has_instances:
+            rows.append((c.name, "IA-IoU", c.ia_iou, c.ia_iou_p))
     for of, score, d, adjusted in rows:
         numbers = (d.a, d.b, d.difference, d.low, d.high, d.p, adjusted)
         writer.writerow([harmless(of), score, *("" if math.isnan(v) else shown(v, _EXACT) for v in numbers)])

@@ -58,6 +58,8 @@ class Settings:
             raise InputError("The nested rule is defined for 8 neighbours; use connectivity 4 with components 'plain'.")
         if self.bootstrap < 0:
             raise InputError(f"bootstrap is {self.bootstrap}; give the number of resamples, 0 for none.")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; give a whole number from 0 on.")
 
     @property
     def rule(self) -> Rule:

@@ -125,8 +125,9 @@ def print_comparison(result: Comparison) -> None:
 
 def _brief(rows: list[list[str]]) -> list[list[str]]:
     """Shorten the header of the class table, so that it fits a terminal of 80 columns."""
-    head = ["class", "n"] + [part for kind in ("IoU", "IA-IoU") for part in (f"{kind} A", "B", "B − A", "p")]
-    return [head, *rows[1:]]
+    words = [part for kind in ("IoU", "IA-IoU") for part in (f"{kind} A", "B", "B − A", "p")]
+    names = ["class", "n"] if "n" in rows[0] else ["class"]
+    return [[*names, *words][: len(rows[0])], *rows[1:]]
 
 
 def _print_rows(console: Any, title: str, rows: list[list[str]], words: int) -> None:

@@ -37,5 +37,6 @@ def demo(folder: str) -> None:
         reports.append(report)
     first, second = MODELS
     click.echo(f"\n$ iamiou compare {root}/{first}.npz {root}/{second}.npz")
+    click.echo(f"A = {root}/{first}.npz\nB = {root}/{second}.npz")
     print_comparison(compare(*reports))
     click.echo(f"\nNow look at {root}/{second}.html and {root}/{first}.html in a browser.")

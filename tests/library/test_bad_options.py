@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from iamiou.errors import InputError
+from iamiou.settings import Settings
 from tests import fakes
 from tests.command import files, good, refused
 
@@ -126,3 +128,9 @@ def test_saved_runs_of_another_metric(capsys, saved, monkeypatch):
     monkeypatch.setattr("iamiou.report.METRIC_VERSION", "2.0")
     told = f"'{saved}/good.npz' was made with version 1.0 of the metric, not 2.0; score again."
     assert refused(capsys, "compare", saved / "good.npz", saved / "good.npz") == told
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", -1), ("bootstrap", -5)])
+def test_numbers_below_zero_are_refused_in_python_too(name, value):
+    with pytest.raises(InputError, match=f"^{name} is {value}; give"):
+        Settings(**{name: value})

@@ -46,6 +46,17 @@ def test_the_table_fits_80_columns(capsys, data, monkeypatch):
     assert "Lost most" in shown
 
 
+def test_runs_without_instances_show_no_empty_columns(capsys, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    runs = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    for folder, path in zip((data.a, data.b), runs, strict=True):
+        good(capsys, "score", folder, data.voc, "--metrics", "miou", "--bootstrap", 0, "--save", path)
+    shown = good(capsys, "compare", *runs, "--bootstrap", 100)
+    assert "IA" not in shown.partition("Classes")[2].partition("Warning")[0]
+    header = good(capsys, "compare", *runs, "--bootstrap", 100, "--format", "csv").splitlines()
+    assert header[1].startswith("(all),mIoU,") and not any("IA-IoU" in line for line in header)
+
+
 def test_json(capsys, data):
     found = json.loads(good(capsys, "compare", *data.npz, "--format", "json", "--bootstrap", 100, "--top", 4))
     reports = [iamiou.report.load(path) for path in data.npz]

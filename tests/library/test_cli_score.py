@@ -74,6 +74,17 @@ def test_the_table(capsys, data, monkeypatch):
         assert row["IoU"] is None or f"{row['IoU']:.3f}" in rows[row["name"]]
 
 
+@pytest.mark.parametrize("bins", ["8,16,32,64,96", "4,8,16,24,32,48,64,80,96"])
+def test_many_bins_leave_columns_out_and_say_so(capsys, data, monkeypatch, bins):
+    monkeypatch.setenv("COLUMNS", "80")
+    command = ("score", data.predictions, data.voc, "--split", "val", "--bins", bins, "--bootstrap", 0)
+    shown = good(capsys, *command)
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert "a wider terminal or --format csv shows them all" in shown
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "do not fit" not in good(capsys, *command)
+
+
 def test_csv(capsys, data, score):
     shown = good(capsys, "score", data.predictions, data.voc, "--split", "val", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(shown)))
