@@ -11,18 +11,18 @@ from iamiou.runs import (
     BLOCK,
     BYTES,
     CLASS,
-    END,
     INT,
     LABEL,
+    LOWER,
     PARENT,
-    START,
+    SHIFT,
+    SPAN,
     collect,
     gather,
     grown,
     link,
     mark,
     room,
-    settle,
     table,
 )
 
@@ -34,7 +34,7 @@ def label_map(data: NDArray[np.uint8], size: int, height: int, width: int, reach
     block = rows_a_block * width
     marks, buffer = np.zeros((block + 63) >> 6, np.uint64), room(np.int64(2), block + 8)
     pos, value = buffer[0], buffer[1]
-    run, comp = room(np.int64(4), np.int64(4096)), table(np.int64(2), np.int64(1024))
+    run, comp = room(np.int64(3), np.int64(4096)), table(np.int64(2), np.int64(1024))
     row_start, holes = table(np.int64(1), height + 1)[0], table(np.int64(1), np.int64(65536))[0]
     runs, labels, above = np.int64(1), np.int64(0), np.int64(1)
     row_start[0] = 1
@@ -56,7 +56,7 @@ def label_map(data: NDArray[np.uint8], size: int, height: int, width: int, reach
                 row_start[y] = runs
                 row_begin, row_stop = row_stop, np.uint32(row_stop + width)
             place = np.uint32(runs)
-            run[START, place], run[END, place] = pos[k] - row_begin, pos[k + 1] - row_begin
+            run[SPAN, place] = pos[k] - row_begin | (pos[k + 1] - row_begin) << SHIFT
             run[CLASS, place] = value[k]
             runs += value[k] != 0
         row_start[y1] = runs
@@ -64,11 +64,12 @@ def label_map(data: NDArray[np.uint8], size: int, height: int, width: int, reach
             begin, stop = np.int64(row_start[y]), np.int64(row_start[y + 1])
             labels = link(run, above, begin, stop, reach, comp, labels, holes)
             above = begin
-    settle(run, row_start, comp, labels, holes, False)
     n = np.int32(0)
     number = table(np.int64(1), labels + 1)[0]
     for k in range(labels):
-        if comp[PARENT, k] == k:
+        root = comp[PARENT, comp[PARENT, k]]
+        comp[PARENT, k] = root
+        if root == k:
             n += 1
             number[k] = n
     nothing = np.int32(0)
@@ -78,7 +79,7 @@ def label_map(data: NDArray[np.uint8], size: int, height: int, width: int, reach
         for k in range(row_start[y], row_start[y + 1]):
             place = np.uint32(k)
             mine = np.int32(number[comp[PARENT, run[LABEL, place]]])
-            a, b = run[START, place], run[END, place]
+            a, b = run[SPAN, place] & LOWER, run[SPAN, place] >> SHIFT
             while x < a:
                 row[x] = nothing
                 x += np.uint32(1)

@@ -150,10 +150,9 @@ def merge(parts: Sequence[Counts]) -> Counts:
     starts = np.cumsum([0, *(len(part.images) for part in parts)])
 
     def rows(tables: list[Ints]) -> Ints:
-        tables = [t.copy() for t in tables]
-        for table, start in zip(tables, starts, strict=False):
-            table[:, 0] = new[table[:, 0] + start]
-        return sort_rows(np.concatenate(tables))
+        table = np.concatenate(tables)
+        table[:, 0] = new[table[:, 0] + np.repeat(starts[:-1], [len(t) for t in tables])]
+        return table[np.argsort(table[:, 0], kind="stable")]  # within an image the rows are in order
 
     return Counts(
         parts[0].num_classes,
@@ -167,13 +166,8 @@ def merge(parts: Sequence[Counts]) -> Counts:
     )
 
 
-def sort_rows(table: Ints) -> Ints:
-    """Sort a table of records by its columns, the first first."""
-    return table[np.lexsort(table.T[::-1])]
-
-
 def from_arrays(num_classes: int, images: Sequence[str], arrays: dict[str, Any]) -> Counts:
-    """Rebuild counts from what `Counts.arrays` gave and check the shapes, for files from strangers.
+    """Rebuild counts from what `Counts.arrays` gave, check the shapes and sort the records: files come from strangers.
 
     Raises
     ------
@@ -191,4 +185,10 @@ def from_arrays(num_classes: int, images: Sequence[str], arrays: dict[str, Any])
             label = array[:, CLASS if width == 7 else PHANTOM_CLASS]
             if array.min() < 0 or array[:, 0].max() >= n or label.max() >= c:
                 raise InputError(f"The saved counts name an image or a class in '{name}' that they do not hold.")
-    return Counts(num_classes, tuple(images), **arrays)
+    records = {name: _sort_rows(arrays[name]) for name in ("instances", "phantoms")}
+    return Counts(num_classes, tuple(images), **arrays | records)
+
+
+def _sort_rows(table: Ints) -> Ints:
+    """Sort a table of records by its columns, the first first."""
+    return table[np.lexsort(table.T[::-1])]

@@ -92,7 +92,8 @@ def find_label_maps(
         folders = [n for n in level.folders if not _is_junk(n)]
         files = [n for n in level.files if not _is_junk(n) and n not in _WELCOME]
         maps = [n for n in files if n.lower().endswith(_LABEL_MAPS)]
-        ignored += [here + n for n in (*files, *level.others) if n not in maps]
+        known = set(maps)
+        ignored += [here + n for n in (*files, *level.others) if n not in known]
         if maps or len(folders) != 1:
             break
         where = here + folders[0]

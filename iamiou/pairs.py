@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from iamiou.counts import Counts, Ints, sort_rows
+from iamiou.counts import Counts, Ints
 from iamiou.errors import ImageError, Problem, counted, group
 from iamiou.labels import VOID_8BIT, VOID_16BIT, ClassList
 
 Map = NDArray[np.integer]
 
-_NO_MAP = np.zeros(0, np.uint8)
 _NO_VOID = -1
 #: Instance ids above this are renumbered first: the kernel keeps a table as long as the largest id.
 _MOST_IDS = 1 << 20
@@ -53,6 +52,8 @@ class PairCounter:
     """
 
     def __init__(self, classes: ClassList, rule: Rule) -> None:
+        from iamiou.kernels import Room
+
         self.classes, self.rule = classes, rule
         c = self.size = len(classes)
         self.void_in_prediction = VOID_8BIT if c <= VOID_8BIT else VOID_16BIT
@@ -62,8 +63,7 @@ class PairCounter:
         self._sem_lut = {1: _lut(c, 256, {VOID_8BIT: c}), 2: _lut(c, 65536, {VOID_16BIT: c})}
         self._reach = -1 if rule.metrics == "miou" else int(rule.connectivity == 8)
         self._confusion = np.zeros((c + 2, c + 2), np.int64)
-        self._info = np.zeros(7, np.int64)
-        self._marks, self._scratch = np.zeros(0, np.uint64), np.empty((10, 0), np.uint32)
+        self._room = Room(c)
         self._images: list[str] = []
         self._per_class: list[Ints] = []
         self._instances: list[Ints] = []
@@ -85,7 +85,8 @@ class PairCounter:
         ImageError
             If a map is no (H, W) integer array, sizes differ, or a label is no class.
         """
-        from iamiou.kernels import TOP_PRED, TOP_SEM, VOID_SEM, count
+        from iamiou.kernels import count
+        from iamiou.runs import INSTANCES, TOP_PRED, TOP_SEM, VOID_SEM
 
         semantic = as_labels(semantic, name, "ground truth")
         pred = as_labels(pred, name, "prediction")
@@ -104,35 +105,24 @@ class PairCounter:
             if instance.itemsize == 4 and instance.max(initial=0) > _MOST_IDS:
                 ids, flat = np.unique(np.append(instance.ravel(), 0), return_inverse=True)
                 instance = flat[:-1].astype(np.int32).reshape(semantic.shape)
-        height, width = semantic.shape
         per_class = np.zeros((3, self.size + 2), np.int64)
-        if instance is None:
-            inst, inst_size = _NO_MAP, 0
-        else:
-            inst, inst_size = instance.reshape(-1).view(np.uint8), instance.itemsize
         instances, phantoms = count(
-            pred.reshape(-1).view(np.uint8),
-            pred.itemsize,
-            semantic.reshape(-1).view(np.uint8),
-            semantic.itemsize,
-            inst,
-            inst_size,
-            height,
-            width,
-            self._pred_lut[pred.itemsize],
-            self._sem_lut[semantic.itemsize],
+            pred,
+            semantic,
+            instance,
+            (self._pred_lut[pred.itemsize], self._sem_lut[semantic.itemsize]),
             inst_void,
             self._reach,
             self.rule.components == "nested",
             self._confusion,
             per_class,
-            self._info,
-            *self._room(width),
+            self._room,
         )
-        if self._info[TOP_SEM] > self.size or self._info[TOP_PRED] >= self.size:
+        state = self._room.state
+        if state[TOP_SEM] > self.size or state[TOP_PRED] >= self.size:
             # The counts of this image went into the shared confusion matrix, but an error ends the evaluation.
             self._refuse_labels(name, pred, semantic)
-        if annotated and instance is not None and self._info[VOID_SEM:].any():
+        if annotated and instance is not None and state[VOID_SEM:INSTANCES].any():
             self._note_oddities(name, instance, len(instances))
         if ids is not None:
             instances[:, 0] = ids[instances[:, 0]]
@@ -141,21 +131,13 @@ class PairCounter:
         self._instances.append(instances)
         self._phantoms.append(phantoms)
 
-    def _room(self, width: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
-        """Return the marks and the scratch of the kernel, the same for every image that is not wider."""
-        from iamiou.runs import BLOCK
-
-        if self._scratch.shape[1] < max(BLOCK, width) + 8:
-            self._marks = np.zeros(max(BLOCK, width) // 64 + 1, np.uint64)
-            self._scratch = np.empty((10, max(BLOCK, width) + 8), np.uint32)
-        return self._marks, self._scratch
-
     def counts(self) -> Counts:
         """Return what was counted so far, sorted by image id."""
         if not self._images:
             return Counts.zero(self.size)
         order = sorted(range(len(self._images)), key=self._images.__getitem__)
         per_class = np.stack([self._per_class[k] for k in order])[:, :, : self.size]
+        image, phantoms = _with_image([self._phantoms[k] for k in order]).T
         return Counts(
             self.size,
             tuple(self._images[k] for k in order),
@@ -163,8 +145,8 @@ class PairCounter:
             per_class[:, 0],
             per_class[:, 1],
             per_class[:, 2],
-            sort_rows(_with_image([self._instances[k] for k in order])),
-            sort_rows(_with_image([self._phantoms[k] for k in order])),
+            _with_image([self._instances[k] for k in order]),  # which are sorted by id
+            np.column_stack([image, phantoms >> 32, phantoms & 0xFFFFFFFF]),
         )
 
     def _refuse_labels(self, name: str, pred: Map, semantic: Map) -> None:
@@ -185,9 +167,9 @@ class PairCounter:
         raise ImageError("void-in-prediction", what, name, counted(pixels, "pixel"), hint)
 
     def _note_oddities(self, name: str, instance: Map, number: int) -> None:
-        from iamiou.kernels import NO_CLASS, OBJECT_DIFFERS, TWO_CLASSES, VOID_INST, VOID_SEM
+        from iamiou.runs import NO_CLASS, OBJECT_DIFFERS, TWO_CLASSES, VOID_INST, VOID_SEM
 
-        info = self._info
+        info = self._room.state
         if instance.itemsize == 1 and number + info[NO_CLASS] == 254 and info[VOID_INST]:
             what = "8-bit instance maps use all 254 ids, with labelled pixels marked as void"
             hint = "More than 254 instances do not fit 8 bits; save these instance maps with 16 bits."
@@ -238,7 +220,7 @@ def ground_truth_components(semantic: Map, connectivity: int = 8) -> NDArray[np.
     """
     from iamiou.components import label_map
 
-    semantic = np.ascontiguousarray(semantic)
+    semantic = as_labels(semantic, "the map", "ground truth")
     out = np.empty(semantic.shape, np.int32)
     height, width = semantic.shape
     label_map(semantic.reshape(-1).view(np.uint8), semantic.itemsize, height, width, int(connectivity == 8), out)

@@ -1,4 +1,4 @@
-"""Numba loops over the runs of equal labels in a map: find them, link them to components, apply the nested rule.
+"""Numba loops over the runs of equal labels in a map: find them and link them to components.
 
 All loops work on runs along a row, never on single pixels: a label map of a photograph has some 20 runs a row.
 Maps arrive as bytes with an item size of 1, 2 or 4, so that one compiled function serves every dtype. Signatures
@@ -12,18 +12,42 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from iamiou.jit import inner, once
+from iamiou.jit import inner
 
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 TABLE = types.uint32[:, ::1]
 INT = types.int64
 MARKS = types.uint64[::1]
 
-# Rows of the tables: of a run its end (column), class, label and start; of a label its parent and class. All is
-# unsigned: for every signed index Numba asks first whether it counts from the end.
-END, CLASS, LABEL, START = 0, 1, 2, 3
+# Rows of the tables: of a run its span (the column of its start, and above 16 bits that of its end), class and label;
+# of a label its parent and class, then its pixels that are valid and those of its class, and its last overlap; of an
+# overlap (a piece of what a label and an instance have in common) both and the pixels; of an instance its area and the
+# classes over it. All is unsigned: for every signed index Numba asks first whether it counts from the end.
+SPAN, CLASS, LABEL = 0, 1, 2
 PARENT = 0
-_NONE = np.uint32(0xFFFFFFFF)
+VALID, SAME, LAST = 2, 3, 4
+O_LABEL, O_INST, O_BOTH, O_SAME = 0, 1, 2, 3
+AREA, HIGH, LOW = 0, 1, 2
+TOP = 1 << 16  # above every class; LOW holds TOP - class, so that 0 means none yet
+
+# Places of the state of an image: what is next (the row) or first free (run, label, overlap) and the number of
+# instance ids; the same as room for the next block of rows needs them;
+ROW, RUNS, LABELS, OVERLAPS, IDS, NEED = 0, 1, 2, 3, 4, 5
+# the largest class met in the truth and in the prediction;
+TOP_SEM, TOP_PRED = 9, 10
+# pixels void in the semantic map only, in the instance map only; valid pixels that are object in one map only;
+VOID_SEM, VOID_INST, OBJECT_DIFFERS = 11, 12, 13
+# instances that lie on background only, and those over two classes;
+NO_CLASS, TWO_CLASSES = 14, 15
+# rows written of instances and of phantoms.
+INSTANCES, PHANTOMS, STATES = 16, 17, 18
+
+# Rows of the table of classes: whether a component of the class may have a hole; room for the nested rule.
+HOLES, ROOTS, LAST_RUN, FIRST_RUN, SEEN, CLASS_ROWS = 0, 1, 2, 3, 5, 7
+NONE = np.uint32(0xFFFFFFFF)
+
+#: What lies below and above the 16 bits of two packed numbers; no map is wider than 2**15.
+SHIFT, LOWER = np.uint32(16), np.uint32(0xFFFF)
 
 #: Rows are scanned in blocks of about this many pixels, so that the scratch arrays stay in the cache.
 BLOCK = 16384
@@ -142,19 +166,6 @@ def mark(words, data, size, start, count):
 
 
 @inner
-def count_runs(data, size, height, width, words):
-    """Return a bound on the number of runs, from one look at the map; ``words`` is scratch of zeros."""
-    total = np.int64(height + 1)
-    for start in range(0, height * width, BLOCK):
-        count = min(BLOCK, height * width - start)
-        mark(words, data, size, start, count)
-        for w in range((count + 63) >> 6):
-            total += np.int64(_bits(words[w]))
-            words[w] = 0
-    return total
-
-
-@inner
 def collect(words, start, count, width, pos):
     """Write the pixels where a run starts (marks and row starts) to ``pos``, then the end; reset the marks.
 
@@ -249,134 +260,30 @@ def union(parent, x, y):
 def link(run, a0, b0, b1, reach, comp, labels, holes):
     """Give labels to the runs b0:b1 of a row from the runs a0:b0 of the row above.
 
-    ``run`` holds start, end, class and label of every run of a class other than 0, ``comp`` parent and class of
+    ``run`` holds span, class and label of every run of a class other than 0, ``comp`` parent and class of
     every label. ``reach`` is 1 for 8 neighbours and 0 for 4. A link between two runs that were connected already
     closes a cycle around something: the class has a hole.
     """
-    start, end, cls, lab, parent = run[START], run[END], run[CLASS], run[LABEL], comp[PARENT]
+    span, cls, lab, parent = run[SPAN], run[CLASS], run[LABEL], comp[PARENT]
     a, stop = np.uint32(a0), np.uint32(b0)
     for k in range(b0, b1):
         b = np.uint32(k)
-        c, left, right = cls[b], start[b], end[b] + reach
-        while a < stop and end[a] + reach <= left:
+        c, left, right = cls[b], span[b] & LOWER, (span[b] >> SHIFT) + reach
+        while a < stop and (span[a] >> SHIFT) + reach <= left:
             a += np.uint32(1)
-        found = _NONE
+        found = NONE
         j = a
-        while j < stop and start[j] < right:
+        while j < stop and span[j] & LOWER < right:
             if cls[j] == c:
-                if found == _NONE:
+                if found == NONE:
                     found = find(parent, lab[j])
                 elif not union(parent, found, lab[j]):
                     holes[c] = 1
             j += np.uint32(1)
-        if found == _NONE:
+        if found == NONE:
             found = np.uint32(labels)
             parent[found] = found
             comp[CLASS, found] = c
             labels += 1
         lab[b] = found
     return labels
-
-
-@inner
-def _join_gaps(run, follows, gap, u, v):
-    """Join the gaps of two rows that touch; ``u`` and ``v`` are the rows' first runs of one class.
-
-    The gap after the last run and the one before the first are the outside, gap 0.
-    """
-    start, end = run[START], run[END]
-    nothing = np.uint32(0)
-    u_gap, v_gap, u_from, v_from = nothing, nothing, nothing, nothing
-    u_to, v_to = start[u], start[v]
-    while True:
-        if max(u_from, v_from) < min(u_to, v_to) and u_gap != v_gap:
-            union(gap, u_gap, v_gap)
-        if u_to == _NONE and v_to == _NONE:
-            break
-        if u_to < v_to:
-            u_from, u_gap, u = end[u], u, follows[u]
-            u_to = start[u]
-            if u == 0:
-                u_to, u_gap = _NONE, nothing
-        else:
-            v_from, v_gap, v = end[v], v, follows[v]
-            v_to = start[v]
-            if v == 0:
-                v_to, v_gap = _NONE, nothing
-
-
-@inner
-def _open(follows, gap, run):
-    """Join the gaps after `run` in its row to the outside."""
-    while follows[run] != 0:
-        union(gap, np.uint32(0), run)
-        run = follows[run]
-
-
-@once
-def nest(run, row_start, parent, wanted):
-    """Join every component that lies in a hole of a component of its own class to that component.
-
-    Between two runs of one class in a row lies a gap. Gaps that touch (4 neighbours) and do not reach the
-    outside form a hole, and a hole has exactly one component of the class around it (8-connected classes and
-    4-connected gaps are dual). So all runs beside the gaps of one hole belong together. Only the classes
-    marked in ``wanted`` are looked at.
-    """
-    cls, lab = run[CLASS], run[LABEL]
-    height, runs = row_start.shape[0] - 1, np.int64(row_start[row_start.shape[0] - 1])
-    # The next run of the class in the row (0: none); gaps as a union-find, named after the run before them.
-    gaps = table(np.int64(2), runs)
-    follows, gap = gaps[0], gaps[1]
-    heads = table(np.int64(3), wanted.shape[0])  # of every class the first run, above and here, and the last here
-    last = heads[2]
-    for y in range(height + 1):
-        above, here = heads[y & 1], heads[1 - (y & 1)]
-        if y < height:
-            for k in range(row_start[y], row_start[y + 1]):
-                b = np.uint32(k)
-                c = cls[b]
-                if wanted[c]:
-                    gap[b] = b
-                    if here[c] == 0:
-                        here[c] = b
-                    else:
-                        follows[last[c]] = b
-                    last[c] = b
-            for k in range(row_start[y], row_start[y + 1]):
-                b = np.uint32(k)
-                c = cls[b]
-                if here[c] == b:
-                    if above[c] != 0:
-                        _join_gaps(run, follows, gap, above[c], b)
-                        above[c] = 0
-                    else:
-                        _open(follows, gap, b)
-        if y > 0:
-            for k in range(row_start[y - 1], row_start[y]):
-                c = cls[k]
-                if above[c] != 0:
-                    _open(follows, gap, above[c])
-                    above[c] = 0
-    for k in range(1, runs):
-        b = np.uint32(k)
-        if follows[b] != 0 and find(gap, b) != 0:
-            union(parent, lab[b], lab[follows[b]])
-
-
-@once
-def settle(run, row_start, comp, labels, holes, nested):
-    """Apply the nested rule to the classes that it can concern and point every label at its root."""
-    parent, cls = comp[PARENT], comp[CLASS]
-    if nested:
-        roots = table(np.int64(1), holes.shape[0])[0]
-        for k in range(labels):
-            roots[cls[k]] += parent[k] == k
-        some = False
-        for c in range(holes.shape[0]):
-            if roots[c] < 2:
-                holes[c] = 0
-            some |= holes[c] != 0
-        if some:
-            nest(run, row_start, parent, holes)
-    for k in range(labels):
-        parent[k] = parent[parent[k]]

@@ -141,13 +141,16 @@ def settings_from(options: dict[str, Any]) -> Settings:
 
 
 def compile_kernels() -> None:
-    """Compile what is not in Numba's cache yet, and say so; the PNG reader's loop meanwhile in a process of its own."""
+    """Compile what is not in Numba's cache yet, and say so; half of it meanwhile in a process of its own."""
     from iamiou.jit import compiled
 
-    if not compiled(["iamiou.unfilter", "iamiou.kernels"]):
+    here, there = "iamiou.scan", ("iamiou.sharing", "iamiou.unfilter")
+    if not compiled([here, *there]):
         click.echo("Compiling the kernels, once (some seconds) ...", err=True)
-        with subprocess.Popen([sys.executable, "-c", "import iamiou.unfilter"], stderr=subprocess.DEVNULL):
-            import_module("iamiou.kernels")
+        # The same path, for the cache belongs to the files that were imported; alone it would start in this folder.
+        code = f"import sys; sys.path[:] = {sys.path!r}; import {', '.join(there)}"
+        with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL):
+            import_module(here)
 
 
 def evaluate_with_bar(
@@ -164,15 +167,15 @@ def evaluate_with_bar(
 class ProgressBar:
     """A progress bar on the terminal's error stream, or nothing where there is no terminal."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, what: str = "Scoring") -> None:
         self.bar: Any = None
         if sys.stderr.isatty() and total > 50:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-            columns = ("Scoring", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self.task = self.bar.add_task("Scoring", total=total)
+            self.task = self.bar.add_task(what, total=total)
 
     def __enter__(self) -> Progress | None:
         if self.bar is None:

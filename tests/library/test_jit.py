@@ -13,6 +13,7 @@ from numba import types
 from numba.core import caching
 
 import iamiou.unfilter
+from iamiou.cli.options import compile_kernels
 from iamiou.jit import BOUNDSCHECK, compiled, inner, jit
 
 DECODE = """
@@ -100,3 +101,16 @@ def test_compiled_knows_what_it_cannot_find(monkeypatch: pytest.MonkeyPatch, tmp
     assert not compiled(["iamiou.no_such_module"])
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert not compiled(["iamiou.unfilter"])
+
+
+def test_the_second_process_imports_the_package_that_the_first_one_did(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Python looks into the working folder first when it runs ``-c``; what lies there is not what was installed."""
+    (tmp_path / "iamiou").mkdir()
+    (tmp_path / "iamiou/__init__.py").write_text("open('imported', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    monkeypatch.setattr("iamiou.jit.compiled", lambda modules: False)
+    compile_kernels()
+    assert not (tmp_path / "imported").exists()
