@@ -78,7 +78,12 @@ def read_coco(path: Path, max_pixels: int) -> CocoFile:
     ProblemsFound
         If two images share a number or an image id, or an image has no usable name or size.
     """
-    tables = _tables(path)
+    return check_document(_parsed(path), path, max_pixels)
+
+
+def check_document(document: Any, path: Path, max_pixels: int) -> CocoFile:
+    """Check that parsed json is COCO or LVIS, and its images; parameters and errors as `read_coco`."""
+    tables = _tables(document, path)
     images, problems = _images(tables["images"], max_pixels)
     if problems:
         raise ProblemsFound(problems)
@@ -115,7 +120,7 @@ def make_truth(file: CocoFile, classes: ClassList, wanted: Collection[str]) -> C
         With every annotation that cannot be used, by kind.
     """
     wanted = frozenset(wanted)
-    mine, problems = _select(file, wanted)
+    mine, problems = check_references(file, wanted)
     used = Counter(a["category_id"] for a in mine)
     labels, of_classes = labels_of(file.categories, used, classes, federated=file.federated, source=str(file.path))
     problems += of_classes
@@ -131,13 +136,16 @@ def make_truth(file: CocoFile, classes: ClassList, wanted: Collection[str]) -> C
     return CocoTruth(classes, image_ids, labels, pictures, tuple(problems))
 
 
-def _tables(path: Path) -> dict[str, list[Any]]:
+def _parsed(path: Path) -> Any:
     try:
-        document = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as e:
         raise InputError(f"'{path}' is not valid json ({e}); is it cut short? Copy or download it again.") from e
     except OSError as e:
         raise InputError(f"'{path}' cannot be read: {e.strerror or e}.") from e
+
+
+def _tables(document: Any, path: Path) -> dict[str, list[Any]]:
     if isinstance(document, list):
         raise InputError(
             f"'{path}' is a list, as COCO results are, and no ground truth; give predictions first, then the ground "
@@ -196,8 +204,8 @@ def _is_int(value: Any) -> bool:
     return type(value) is int
 
 
-def _select(file: CocoFile, wanted: frozenset[str]) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """Check the references of all annotations; keep those of wanted images."""
+def check_references(file: CocoFile, wanted: frozenset[str]) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """Check which image and category each annotation is of; return those of wanted images, and all problems."""
     categories = {c["id"] for c in file.categories if isinstance(c, dict) and _is_int(c.get("id"))}
     mine, errors, seen = [], [], set()
     for place, entry in enumerate(file.annotations):

@@ -43,6 +43,14 @@ def options_of(command: click.Command) -> list[click.Option]:
     return [p for p in command.params if isinstance(p, click.Option)]
 
 
+def borrowed(text: str) -> dict[str, str]:
+    """Return the rows that a section takes over from another place."""
+    shared = rows(SHARED) if "What all commands read" in text or "all options above" in text else {}
+    for name in re.findall(r"all options of \[`(iamiou [\w -]+)`\]", text):
+        shared |= rows(section(name))
+    return shared
+
+
 def rows(text: str) -> dict[str, str]:
     """Return the rows of option tables: the option's long name and the whole row."""
     return {found[1]: found[0] for found in re.finditer(r"^\| `(--[\w-]+)[^|]*(?:\\\|[^|]*)*\|.*$", text, re.MULTILINE)}
@@ -58,7 +66,7 @@ def test_the_page_has_no_command_that_does_not_exist():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_documented_and_no_other(name):
     text, options = section(name), options_of(COMMANDS[name])
-    shared = rows(SHARED) if "What all commands read" in text or "all options above" in text else {}
+    shared = borrowed(text)
     documented = rows(text) | shared
     expected = {opt for option in options for opt in option.opts if opt.startswith("--")}
     assert set(documented) == expected
@@ -67,7 +75,7 @@ def test_every_option_is_documented_and_no_other(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_choices_and_defaults_are_documented(name):
-    documented = rows(SHARED) | rows(section(name))
+    documented = rows(SHARED) | borrowed(section(name)) | rows(section(name))
     for option in options_of(COMMANDS[name]):
         row = documented[option.opts[0]].replace("\\|", "|")
         if isinstance(option.type, click.Choice):

@@ -1,0 +1,102 @@
+"""Builds that were stopped, ran out of space or were damaged end with the bytes of one that was not."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from iamiou_builders import build as module
+from iamiou_builders import devkit, disk, pictures
+from tests.builders.small_pool import make_pool
+from tests.command import files, good, process, run
+
+BUILD = "build-pascal-b"
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    return make_pool(tmp_path_factory.mktemp("pool"))
+
+
+@pytest.fixture(scope="module")
+def done(pool, tmp_path_factory):
+    """Return a build that nothing stopped."""
+    root = tmp_path_factory.mktemp("built") / "set"
+    assert process(BUILD, *pool.arguments, "--out", root).returncode == 0
+    return root
+
+
+def stop_at(monkeypatch, place, what, count, error):
+    """Let the nth call of a function fail."""
+    calls = []
+    real = getattr(place, what)
+
+    def stopping(*args, **options):
+        calls.append(args)
+        if len(calls) == count:
+            raise error
+        return real(*args, **options)
+
+    monkeypatch.setattr(place, what, stopping)
+
+
+STOPS = [
+    (pictures, "put", 3),
+    (devkit, "write_label_map", 4),
+    (module, "paint", 2),
+    (module, "report", 1),
+    (module, "put", 1),
+    (module, "put", 5),
+    (module, "put", 11),
+]
+
+
+@pytest.mark.parametrize(("place", "what", "count"), STOPS, ids=lambda v: getattr(v, "__name__", str(v)))
+def test_what_was_interrupted_goes_on(pool, done, tmp_path, capsys, monkeypatch, place, what, count):
+    with monkeypatch.context() as patch:
+        stop_at(patch, place, what, count, KeyboardInterrupt())
+        result = run(capsys, BUILD, *pool.arguments, "--out", tmp_path / "set")
+        assert result.code == 130
+    assert (tmp_path / "set" / "build.json.part").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("iamiou_builders.plan.select", None)  # the list is frozen: nothing is chosen again
+        good(capsys, BUILD, *pool.arguments, "--out", tmp_path / "set")
+    assert files(tmp_path / "set") == files(done)
+
+
+@pytest.mark.parametrize(("place", "what", "count"), [(pictures, "put", 2), (devkit, "write_label_map", 3)])
+def test_a_full_disk_is_told_and_the_build_goes_on_later(pool, done, tmp_path, capsys, monkeypatch, place, what, count):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with monkeypatch.context() as patch:
+        if what == "put":
+            stop_at(patch, disk, "replacing", 4, full)
+        else:
+            stop_at(patch, place, what, count, full)
+        result = run(capsys, BUILD, *pool.arguments, "--out", tmp_path / "set")
+    assert result.code == 3
+    assert "No space left on device. Free some space and run the same command again" in result.err
+    good(capsys, BUILD, *pool.arguments, "--out", tmp_path / "set")
+    assert files(tmp_path / "set") == files(done)
+
+
+def test_a_disk_that_is_too_small_is_refused_at_once(pool, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    result = run(capsys, BUILD, *pool.arguments, "--out", tmp_path / "set")
+    assert result.code == 2
+    assert "MB free, and" in result.err and "choose another place with --out" in result.err
+    assert not (tmp_path / "set" / "JPEGImages").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", ["JPEGImages", "SegmentationClass", "SegmentationObject", "stats.json", "report.html"]
+)
+def test_a_damaged_build_is_mended(pool, done, tmp_path, capsys, damage):
+    root = tmp_path / "set"
+    good(capsys, BUILD, *pool.arguments, "--out", root)
+    victim = root / damage
+    victim = sorted(victim.iterdir())[0] if victim.is_dir() else victim
+    victim.write_bytes(b"damaged") if damage != "stats.json" else victim.unlink()
+    out = good(capsys, BUILD, *pool.arguments, "--out", root)
+    assert f"Made again what was missing or damaged: {victim.relative_to(root)}" in out
+    assert files(root) == files(done)
