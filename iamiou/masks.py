@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -13,14 +14,31 @@ from iamiou.errors import ImageError, InputError
 from iamiou.labels import voc_palette
 from iamiou.png import MAX_PIXELS, Png, broken, check_size, decode, parse, plain_file, png_size, prove_size
 
-__all__ = ["MAX_PIXELS", "png_size", "read_label_map", "read_npy", "write_bytes", "write_label_map"]
+__all__ = [
+    "MAX_PIXELS",
+    "Decoder",
+    "decode_with_pillow",
+    "png_size",
+    "read_label_map",
+    "read_npy",
+    "write_bytes",
+    "write_label_map",
+]
+
+#: Turns a parsed PNG into its pixels, uint8 or uint16; the name is for messages.
+Decoder = Callable[[Png, str], np.ndarray]
 
 _NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER = 1024  # bytes; the header of a label map takes 128, and a longer one is work for the parser
 
 
 def read_label_map(
-    data: bytes, name: str, *, shape: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
+    data: bytes,
+    name: str,
+    *,
+    shape: tuple[int, int] | None = None,
+    max_pixels: int = MAX_PIXELS,
+    decoder: Decoder | None = None,
 ) -> np.ndarray:
     """Decode a label map out of the bytes of a PNG file: grey values or palette indices, as they were stored.
 
@@ -34,6 +52,8 @@ def read_label_map(
         The size that the map must have, in pixels; anything else is refused before decoding.
     max_pixels : int
         The most pixels that the header may claim; more are refused before decoding.
+    decoder : callable, optional
+        Decodes the pixels in place of the fast reader: `decode_with_pillow` for the files of strangers.
 
     Returns
     -------
@@ -54,8 +74,8 @@ def read_label_map(
     [[0, 15], [15, 255]]
     """
     png = parse(data, name, shape=shape, max_pixels=max_pixels)
-    labels = decode(png, name)
-    return _decode_with_pillow(png, name) if labels is None else labels
+    labels = None if decoder else decode(png, name)
+    return (decoder or decode_with_pillow)(png, name) if labels is None else labels
 
 
 def read_npy(
@@ -172,8 +192,8 @@ def _palette() -> bytes:
     return bytes(value for colour in voc_palette() for value in colour)
 
 
-def _decode_with_pillow(png: Png, name: str) -> np.ndarray:
-    """Decode what `iamiou.png` leaves to others: interlaced, 1, 2 and 4 bits, very narrow.
+def decode_with_pillow(png: Png, name: str) -> np.ndarray:
+    """Decode any label map, and what `iamiou.png` leaves to others: interlaced, 1, 2 and 4 bits, very narrow.
 
     Pillow sees only the chunks that it needs, and only after the size of the inflated data is proved, so that the
     same rules hold for all files. `Image.open` is passed by because it has a limit on pixels of its own.

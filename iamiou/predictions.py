@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from iamiou.coco_categories import Truth
+    from iamiou.masks import Decoder
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _CHUNK = 2**16
@@ -50,7 +51,12 @@ class Predictions:
 
 
 def open_predictions(
-    path: str | Path, truth: Truth, *, score_threshold: float = 0.0, max_pixels: int = 2**30
+    path: str | Path,
+    truth: Truth,
+    *,
+    score_threshold: float = 0.0,
+    max_pixels: int = 2**30,
+    decoder: Decoder | None = None,
 ) -> Predictions:
     """Find the predictions under a path.
 
@@ -66,6 +72,8 @@ def open_predictions(
         COCO results with a lower score are left out.
     max_pixels : int
         A label map that claims more pixels is refused before it is decoded.
+    decoder : callable, optional
+        Decodes PNG in place of the fast reader, see `iamiou.masks.read_label_map`.
 
     Raises
     ------
@@ -75,7 +83,7 @@ def open_predictions(
     path = Path(path)
     try:
         if path.is_dir():
-            return _open_folder(path, max_pixels)
+            return _open_folder(path, max_pixels, decoder)
         if not path.exists():
             raise InputError(
                 f"The predictions '{path}' do not exist; give a folder, an archive or a COCO results file."
@@ -86,7 +94,7 @@ def open_predictions(
     if path.is_file() and name.endswith(".json"):
         return _open_results(path, truth, score_threshold)
     if path.is_file() and name.endswith((".zip", ".tar", ".tar.gz", ".tgz")):
-        return _open_archive(path, truth, max_pixels)
+        return _open_archive(path, truth, max_pixels, decoder)
     raise InputError(
         f"The predictions '{path}' are neither a folder nor a .zip, .tar, .tar.gz or COCO results "
         ".json file; give one of these."
@@ -158,17 +166,17 @@ def _open_results(path: Path, truth: Truth, score_threshold: float) -> Predictio
     return Predictions(tuple(sorted(implied | results.found)), load, results.problems, str(path), implied)
 
 
-def _open_folder(path: Path, max_pixels: int) -> Predictions:
+def _open_folder(path: Path, max_pixels: int, decoder: Decoder | None) -> Predictions:
     where, by_id, problems = find_label_maps(lambda inside: list_folder(f"{path}/{inside}"), str(path))
     root = f"{path}/{where}" if where else str(path)
     names = {image_id: files[0] for image_id, files in by_id.items()}
     paths = {image_id: f"{root}/{name}" for image_id, name in names.items()}
     return _predictions(
-        str(path), names, lambda image_id, limit: _read_file(paths[image_id], limit), problems, max_pixels
+        str(path), names, lambda image_id, limit: _read_file(paths[image_id], limit), problems, max_pixels, decoder
     )
 
 
-def _open_archive(path: Path, truth: Truth, max_pixels: int) -> Predictions:
+def _open_archive(path: Path, truth: Truth, max_pixels: int, decoder: Decoder | None) -> Predictions:
     from iamiou.archives import open_archive
     from iamiou.byte_source import MAX_TOTAL
 
@@ -185,7 +193,7 @@ def _open_archive(path: Path, truth: Truth, max_pixels: int) -> Predictions:
     def read(image_id: str, limit: int) -> bytes:
         return archive.read(index[names[image_id]], limit)
 
-    return _predictions(str(path), names, read, problems, max_pixels)
+    return _predictions(str(path), names, read, problems, max_pixels, decoder)
 
 
 def _refuse(image_id: str, _: tuple[int, int]) -> np.ndarray:
@@ -198,11 +206,13 @@ def _predictions(
     read: Callable[[str, int], bytes],
     problems: tuple[Problem, ...],
     max_pixels: int,
+    decoder: Decoder | None,
 ) -> Predictions:
     from iamiou.masks import read_label_map, read_npy
 
+    read_png = partial(read_label_map, decoder=decoder)
     decoders = {
-        i: partial(read_npy if name.lower().endswith(".npy") else read_label_map, name=name, max_pixels=max_pixels)
+        i: partial(read_npy if name.lower().endswith(".npy") else read_png, name=name, max_pixels=max_pixels)
         for i, name in zip(names, shown(list(names.values())), strict=True)
     }
 

@@ -27,7 +27,7 @@ def validate(predictions: str, ground_truth: str | None, threads: int | None, st
     It reads every image with the code that ``score`` uses. Exit code 0 when they can be scored (warnings
     may remain), 2 when not.
     """
-    from iamiou.errors import ProblemsFound
+    from iamiou.errors import SHOWN, ProblemsFound
     from iamiou.workers import count_all
 
     settings = settings_from(options)
@@ -47,19 +47,17 @@ def validate(predictions: str, ground_truth: str | None, threads: int | None, st
         ]
         click.echo(json.dumps({"valid": not fatal, "images": expected, "problems": listed}, indent=2))
     else:
-        _print(predictions, expected, problems)
+        print_problems(predictions, expected, problems)
+        if any(len(p.names) > SHOWN for p in problems):
+            click.echo("Every name is listed by --format json.")
     return 2 if fatal else 0
 
 
-def _print(predictions: str, expected: int | None, problems: list[Problem]) -> None:
+def print_problems(predictions: str, expected: int | None, problems: list[Problem]) -> None:
     """Print one line a kind of problem, then the verdict."""
-    from iamiou.errors import SHOWN
-
     for p in problems:
         click.echo(f"{'problem' if p.fatal else 'warning'} [{p.kind}]: {p}")
     kinds = sum(p.fatal for p in problems)
     verdict = f"{kinds} {'kind of problem' if kinds == 1 else 'kinds of problems'}" if kinds else "can be scored"
     images = "" if expected is None else f"{expected} {'image' if expected == 1 else 'images'} expected, "
     click.echo(f"{predictions}: {images}{verdict}.")
-    if any(len(p.names) > SHOWN for p in problems):
-        click.echo("Every name is listed by --format json.")

@@ -1,0 +1,1 @@
+"""The board over HTTP: pages, API, uploads and the same pages as files."""
