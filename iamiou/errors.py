@@ -80,6 +80,10 @@ class ImageError(InputError):
         self.kind, self.what, self.name, self.detail, self.hint = kind, what, name, detail, hint
         super().__init__(str(group([self])[0]))
 
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, ...]]:
+        """Let it travel between processes."""
+        return type(self), (self.kind, self.what, self.name, self.detail, self.hint)
+
 
 class ProblemsFound(InputError):
     """All problems of an input at once, one sentence a line."""
@@ -87,6 +91,10 @@ class ProblemsFound(InputError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(p) if p.fatal else f"Warning: {p}" for p in self.problems))
+
+    def __reduce__(self) -> tuple[type[ProblemsFound], tuple[tuple[Problem, ...]]]:
+        """Let it travel between processes."""
+        return type(self), (self.problems,)
 
 
 def name_some(names: Sequence[str], shown: int = SHOWN) -> str:

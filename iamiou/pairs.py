@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -193,9 +194,9 @@ class PairCounter:
             self.oddities.append(ImageError("no-class", what, name, counted(info[NO_CLASS], "instance"), hint))
 
 
-def warnings_of(counters: list[PairCounter]) -> list[Problem]:
-    """Group what the counters found odd, but could count, by kind."""
-    return group((e for counter in counters for e in counter.oddities), fatal=False)
+def warnings_of(oddities: Iterable[ImageError]) -> list[Problem]:
+    """Group what counters found odd, but could count, by kind."""
+    return group(oddities, fatal=False)
 
 
 def ground_truth_components(semantic: Map, connectivity: int = 8) -> NDArray[np.int32]:

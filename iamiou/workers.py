@@ -1,4 +1,4 @@
-"""Count all pairs of a data set on several threads and collect every problem on the way."""
+"""Count all pairs of a data set on several cores and collect every problem on the way."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -33,8 +35,22 @@ def count_all(
     threads: int | None = None,
     progress: Progress | None = None,
     digest: bool = True,
+    processes: bool = False,
 ) -> tuple[Counts, list[tuple[str, str, str]], list[Problem]]:
     """Read and count all images of the ground truth.
+
+    Parameters
+    ----------
+    predictions, truth, settings
+        What to count, and how.
+    threads : int, optional
+        Default: the cores at hand, at most 8.
+    progress : callable, optional
+        ``progress(done, all)``.
+    digest : bool
+        Compute what identifies the maps, too.
+    processes : bool
+        Work in forked processes where that can be done; only for a program that owns its process.
 
     Returns
     -------
@@ -56,14 +72,27 @@ def count_all(
     lost = {name for p in problems if p.fatal and p.kind == "missing-prediction" for name in p.names}
     todo = [name for name in truth.ids if name not in lost]
     workers = [_Worker(predictions, truth, settings, digest) for _ in range(min(_threads(threads), max(1, len(todo))))]
-    _run(workers, todo, progress)
-    errors = [e for w in workers for e in w.errors]
-    warnings = [p for p in problems if not p.fatal] + warnings_of([w.counter for w in workers])
+    for module in ("iamiou.kernels", "iamiou.unfilter"):  # compile and load before the work is divided
+        import_module(module)
+    apart = processes and len(workers) > 1
+    shares = _in_processes(workers, todo, progress) if apart else _in_threads(workers, todo, progress)
+    errors = [e for share in shares for e in share.errors]
+    warnings = [p for p in problems if not p.fatal]
+    warnings += warnings_of(e for share in shares for e in share.oddities)
     fatal = [p for p in problems if p.fatal] + group(errors)
     if fatal:
         raise ProblemsFound([*fatal, *warnings])
-    counts = merge([w.counter.counts() for w in workers])
-    return counts, [h for w in workers for h in w.hashes], warnings
+    return merge([share.counts for share in shares]), [h for share in shares for h in share.hashes], warnings
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one worker found in the images that it took."""
+
+    counts: Counts
+    errors: list[ImageError]
+    oddities: list[ImageError]
+    hashes: list[tuple[str, str, str]]
 
 
 class _Worker:
@@ -93,6 +122,12 @@ class _Worker:
             self.crash = e  # raised again by the main thread
             stop.set()
 
+    def share(self) -> _Share:
+        """Return what was found, or raise what went wrong."""
+        if self.crash:
+            raise self.crash
+        return _Share(self.counter.counts(), self.errors, self.counter.oddities, self.hashes)
+
     def _count(self, name: str) -> None:
         semantic, instance = self.truth.load(name)
         height, width = semantic.shape
@@ -103,11 +138,21 @@ class _Worker:
             self.hashes.append((name, map_digest(semantic), map_digest(instance)))
 
 
-def _run(workers: Sequence[_Worker], todo: Sequence[str], progress: Progress | None) -> None:
-    """Let the workers share the images; the main thread only watches, so that Ctrl-C works at once."""
-    for module in ("iamiou.kernels", "iamiou.unfilter"):  # compile and load before the threads start
-        import_module(module)
+def _in_processes(workers: Sequence[_Worker], todo: Sequence[str], progress: Progress | None) -> list[_Share]:
+    from iamiou.forks import Shared, can_fork, work_apart
 
+    if not can_fork(len(todo)):
+        return _in_threads(workers, todo, progress)
+    return work_apart([partial(_alone, worker) for worker in workers], Shared(todo, progress))
+
+
+def _alone(worker: _Worker, images: Iterator[str]) -> _Share:
+    worker.run(images, threading.Event())
+    return worker.share()
+
+
+def _in_threads(workers: Sequence[_Worker], todo: Sequence[str], progress: Progress | None) -> list[_Share]:
+    """Let the workers share the images; the main thread only watches, so that Ctrl-C works at once."""
     images, stop = iter(todo), threading.Event()
     crew = [threading.Thread(target=w.run, args=(images, stop), daemon=True) for w in workers]
     try:
@@ -126,9 +171,7 @@ def _run(workers: Sequence[_Worker], todo: Sequence[str], progress: Progress | N
             thread.join()
     if progress:
         progress(sum(w.done for w in workers), len(todo))
-    for w in workers:
-        if w.crash:
-            raise w.crash
+    return [worker.share() for worker in workers]
 
 
 def _threads(wanted: int | None) -> int:

@@ -161,7 +161,9 @@ def evaluate_with_bar(
 
     compile_kernels()
     with ProgressBar(len(truth.ids)) as progress:
-        return evaluate_opened(predictions, truth, settings, threads=threads, progress=progress, digest=digest)
+        return evaluate_opened(
+            predictions, truth, settings, threads=threads, progress=progress, digest=digest, processes=True
+        )
 
 
 class ProgressBar:
@@ -174,14 +176,15 @@ class ProgressBar:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
             columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            # It draws when it is told something: with a thread of its own, no process could be forked.
+            self.bar = Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
             self.task = self.bar.add_task(what, total=total)
 
     def __enter__(self) -> Progress | None:
         if self.bar is None:
             return None
         self.bar.start()
-        return lambda done, total: self.bar.update(self.task, completed=done, total=total)
+        return lambda done, total: self.bar.update(self.task, completed=done, total=total, refresh=True)
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:

@@ -36,7 +36,9 @@ def validate(predictions: str, ground_truth: str | None, threads: int | None, st
         found, truth = open_pair(predictions, ground_truth, **options)
         expected = len(truth.ids)
         with ProgressBar(expected) as progress:
-            _, _, problems = count_all(found, truth, settings, threads=threads, progress=progress, digest=False)
+            _, _, problems = count_all(
+                found, truth, settings, threads=threads, progress=progress, digest=False, processes=True
+            )
     except ProblemsFound as e:
         problems = list(e.problems)
     fatal = [p for p in problems if p.fatal]
