@@ -1,0 +1,182 @@
+"""``iamiou bench``: run, resume and compare the baselines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iamiou_benchmarks.pipeline import Plan
+
+_RUN_OPTIONS = (
+    click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of the run."),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where to compute.",
+    ),
+    click.option("--set", "changes", metavar="K=V", multiple=True, help="Change an option: stage.option=value."),
+    click.option("--cache", metavar="DIR", type=click.Path(), help="Where stages lie.  [default: runs/stages]"),
+)
+
+
+def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.group()
+def bench() -> None:
+    """Weakly supervised baselines: from image labels to scored predictions."""
+
+
+@bench.command("run")
+@click.argument("name", metavar="RUN")
+@click.option("--out", metavar="DIR", type=click.Path(), help="Results go there.  [default: runs/RUN-SEED]")
+@_run_options
+@click.option("--resume", is_flag=True, help="Go on where the run was interrupted.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and how long it took before.")
+def run(
+    name: str,
+    out: str | None,
+    seed: int,
+    device: str,
+    changes: tuple[str, ...],
+    cache: str | None,
+    resume: bool,
+    dry_run: bool,
+) -> None:
+    """Run all stages of RUN, the name of a run file (see iamiou bench list) or the path of one."""
+    from iamiou.files import check_writable
+
+    plan = _plan(name, seed, device, changes, cache)
+    if dry_run:
+        _print_plan(plan)
+        return
+    folder = Path(out) if out else Path("runs") / f"{plan.run.name}-{seed}"
+    check_writable(folder, folder=True)
+    from iamiou.cli.options import compile_kernels
+    from iamiou_benchmarks.pipeline import execute
+
+    compile_kernels()
+    with _Line() as show:
+        result = execute(plan, folder, resume=resume, show=show)
+    _print_result(result)
+    if (folder / "predictions").is_dir():
+        click.echo(f"\nWrote {folder}/result.json, sheet.png and curves.png. To send the predictions to a board:")
+        click.echo(f"$ iamiou submit {folder}/predictions --to URL --method {plan.run.name}")
+
+
+@bench.command("stage")
+@click.argument("name", metavar="RUN")
+@click.argument("stage", metavar="STAGE")
+@_run_options
+@click.option("--resume", is_flag=True, help="Go on where the stage was interrupted.")
+def stage(
+    name: str, stage: str, seed: int, device: str, changes: tuple[str, ...], cache: str | None, resume: bool
+) -> None:
+    """Run one STAGE of RUN; the stages that it takes must have run. Works under torchrun for `segment`."""
+    from iamiou.cli.options import compile_kernels
+    from iamiou_benchmarks.pipeline import run_stage
+
+    plan = _plan(name, seed, device, changes, cache)
+    chosen = plan.run.stage(stage)
+    compile_kernels()
+    with _Line() as show:
+        folder = run_stage(plan, chosen, resume=resume, show=show)
+    click.echo(f"Wrote {folder}")
+
+
+@bench.command("list")
+def list_() -> None:
+    """Name the run files that come with iamiou."""
+    from iamiou_benchmarks.runfile import list_runs, load_run
+
+    names = list_runs()
+    for name in names:
+        click.echo(f"{name:<{max(map(len, names))}}  {load_run(name).about}")
+
+
+@bench.command("table")
+@click.argument("name", metavar="NAME")
+@click.option("--results", metavar="DIR", type=click.Path(), help="Results in place of those that come with iamiou.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["markdown", "latex", "csv"]),
+    default="markdown",
+    show_default=True,
+    help="What is printed.",
+)
+def table(name: str, results: str | None, style: str) -> None:
+    """Make the table NAME out of results: the beginning of the names of its runs, such as shapes-small."""
+    from iamiou_benchmarks.tables import make_table
+
+    click.echo(make_table(name, Path(results) if results else None, style), nl=False)
+
+
+def _plan(name: str, seed: int, device: str, changes: tuple[str, ...], cache: str | None) -> Plan:
+    from iamiou_benchmarks.runfile import load_run
+
+    run = load_run(name, changes)
+    from iamiou_benchmarks.pipeline import make_plan
+
+    return make_plan(run, seed, Path(cache) if cache else Path("runs") / "stages", device)
+
+
+def _print_plan(plan: Plan) -> None:
+    """Print the stages, which are finished, and what they took in committed results."""
+    from iamiou_benchmarks.tables import measured_seconds
+
+    known, total = measured_seconds(plan.run.name), 0.0
+    for stage in plan.run.stages:
+        seconds = known.get(stage.name)
+        state = "finished" if plan.finished(stage) else "to run" if seconds is None else f"about {seconds:.0f} s"
+        total += 0 if plan.finished(stage) else seconds or 0
+        click.echo(f"{stage.name:<12} {stage.method:<12} {plan.key(stage)}  {state}")
+    if known:
+        click.echo(f"About {total:.0f} s in all, as measured on the machine of the committed results.")
+    else:
+        click.echo("No finished run of this name is known, so there is no estimate.")
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    """Print one line for every score of every stage."""
+    from iamiou.tables import shown
+
+    names = ("mIoU", "precision", "recall", "IA-mIoU", "IA_S", "IA_M", "IA_L")
+    click.echo(f"{'stage':<12} {'scored on':<14}" + "".join(f"{n:>10}" for n in names) + f"{'seconds':>10}")
+    for record in result["stages"]:
+        for split, scores in (record["scores"] or {"": dict[str, float]()}).items():
+            cells = "".join(f"{shown(scores.get(n)):>10}" for n in names)
+            extra = f"  mAP {scores['mAP']:.3f}" if "mAP" in scores else ""
+            click.echo(f"{record['name']:<12} {split:<14}{cells}{record['seconds']:>10.1f}{extra}")
+    for note in result["claims_used"]:
+        click.echo(f"Note: {note}.")
+
+
+class _Line:
+    """One line on the terminal's error stream that is written over; nothing where there is no terminal."""
+
+    def __enter__(self) -> Callable[[str], None] | None:
+        if not sys.stderr.isatty():
+            self.status: Any = None
+            return None
+        from rich.console import Console
+
+        self.status = Console(stderr=True).status("Starting")
+        self.status.start()
+        update: Callable[[str], None] = self.status.update
+        return update
+
+    def __exit__(self, *_: object) -> None:
+        if self.status is not None:
+            self.status.stop()

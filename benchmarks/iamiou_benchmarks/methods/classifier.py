@@ -1,0 +1,123 @@
+"""Stage `classifier`: learn which classes an image shows, from image labels alone.
+
+The defaults of IRN's code base for VOC (Ahn et al., CVPR 2019, arXiv 1904.05044) are lr 0.1, factor 10, batch 16,
+5 epochs, long side 320 to 640, crop 512, momentum 0: its wrapper hands the weight decay to SGD as momentum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from iamiou_benchmarks import artefacts
+from iamiou_benchmarks.batches import Cut, kept, normalised, sampler
+from iamiou_benchmarks.networks.build import Classifier, groups, make_backbone, seeded
+from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
+from iamiou_benchmarks.scoring import mean_average_precision
+from iamiou_benchmarks.stages import stage_options
+from iamiou_benchmarks.trainer import Batch, Objective, Schedule, precision, train
+from iamiou_benchmarks.work import Work
+
+VERSION = 1
+INPUTS: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Options(Schedule):
+    """Beside those of `Schedule`.
+
+    Parameters
+    ----------
+    network, weights : str
+        See `make_backbone`.
+    stride : int
+        Of the deepest features; 0 is the network's default.
+    frozen : tuple of str
+        Beginnings of the names of the backbone's weights that do not learn; IRN's code base freezes a ResNet up to its
+        second layer: ``["conv1", "bn1", "layer1", "layer2"]``.
+    factor : float
+        How much faster the classifier learns than the backbone.
+    crop, low, high : see `Cut`
+    """
+
+    network: str = "small-cnn"
+    weights: str = ""
+    stride: int = 0
+    frozen: tuple[str, ...] = ()
+    factor: float = 1.0
+    crop: int = 96
+    low: float = 1.0
+    high: float = 1.0
+
+
+def run(work: Work, options: Options) -> None:
+    """Train the classifier and leave ``weights.npz``; log its mean average precision on dev."""
+    ids = work.data.splits["train"]
+    model = make_classifier(work, options)
+    sample = sampler(
+        work.data, ids, Cut(options.crop, options.low, options.high), work.seed, options.batch, options.accumulate
+    )
+    train(work, model, groups(model.classifier, model.backbone, options.factor), options, objective(model), sample)
+    artefacts.save(work.out / "weights.npz", "classifier", arrays_of(model.state_dict()))
+    ap = dev_precision(work, model, options)
+    work.log.write(options.iterations, dev_map=ap)
+    work.scores["dev"] = {"mAP": round(ap, 6)}
+
+
+def make_classifier(work: Work, options: Options) -> Classifier:
+    """Make the network with the weights with which training begins."""
+    seeded(work.seed)
+    backbone = make_backbone(options.network, options.weights, options.stride)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad_(not name.startswith(options.frozen or ("\0",)))
+    return Classifier(backbone, len(work.data.classes) - 1).to(work.device)
+
+
+def load_classifier(work: Work, options: Options) -> Classifier:
+    """Make the network of a finished stage `classifier`."""
+    seeded(work.seed)
+    model = Classifier(make_backbone(options.network, "", options.stride), len(work.data.classes) - 1)
+    path = work.source / "weights.npz"
+    load_arrays(model, artefacts.load(path, "classifier"), str(path))
+    return model.to(work.device).eval()
+
+
+def load_backbone(folder: Path, stride: int = 0) -> nn.Module:
+    """Make the backbone of a finished stage `classifier`, perhaps at another stride."""
+    trained = stage_options(folder, Options)
+    backbone = make_backbone(trained.network, "", stride or trained.stride)
+    weights = artefacts.load(folder / "weights.npz", "classifier")
+    own = {k.removeprefix("backbone."): v for k, v in weights.items() if k.startswith("backbone.")}
+    load_arrays(backbone, own, str(folder / "weights.npz"))
+    return backbone
+
+
+def objective(model: nn.Module) -> Objective:
+    """Return the multi-label soft-margin loss: the mean over images and classes of the binary cross entropies."""
+
+    def prepare(batch: Batch, _: int) -> tuple[Batch, Tensor]:
+        return batch, torch.tensor([batch["classes"].numel()], dtype=torch.float32, device=batch["image"].device)
+
+    def loss(batch: Batch, denominators: Tensor) -> dict[str, Tensor]:
+        scores = model(batch["image"]).float()
+        total = functional.binary_cross_entropy_with_logits(scores, batch["classes"], reduction="sum")
+        return {"loss": total / denominators[0]}
+
+    return Objective(prepare, loss)
+
+
+@torch.inference_mode()
+def dev_precision(work: Work, model: nn.Module, options: Options) -> float:
+    """Return the mean average precision on the images of dev."""
+    ids, read = work.data.splits["dev"], kept(work.data.read)
+    scores = []
+    for image_id in ids:
+        image = torch.from_numpy(normalised(read(image_id)))[None].to(work.device)
+        with precision(options.precision, work.device):
+            scores.append(model(image).float().cpu().numpy()[0])
+    return mean_average_precision(np.stack(scores), np.stack([work.data.multi_hot(i) for i in ids]))

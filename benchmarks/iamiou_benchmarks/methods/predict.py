@@ -1,0 +1,78 @@
+"""Stage `predict`: label maps of the test images by the trained network, and their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from iamiou.masks import write_label_map
+from iamiou_benchmarks.batches import normalised, resized
+from iamiou_benchmarks.data import Image
+from iamiou_benchmarks.methods import segment
+from iamiou_benchmarks.networks.deeplab import at_size
+from iamiou_benchmarks.stages import stage_options
+from iamiou_benchmarks.trainer import precision
+from iamiou_benchmarks.work import Work
+
+VERSION = 1
+INPUTS = ("segment",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the stage.
+
+    Parameters
+    ----------
+    scales : tuple of float
+        Class probabilities are averaged over these sizes of the image.
+    flip : bool
+        And over the mirrored image.
+    crf : bool
+        Refine with a dense CRF, which needs the extra ``crf``.
+    splits : tuple of str
+        Splits to predict and score beside test, for choices on dev.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    crf: bool = False
+    splits: tuple[str, ...] = ()
+
+
+def run(work: Work, options: Options) -> None:
+    """Leave ``predictions/ID.png`` of test and score them."""
+    trained = stage_options(work.source, segment.Options)
+    model = segment.load_network(work, trained)
+    for split in ("test", *options.splits):
+        folder = work.out / ("predictions" if split == "test" else split)
+        for image_id, path in work.each(work.data.splits[split], folder, ".png"):
+            image = work.data.read(image_id)
+            with precision(trained.precision, work.device):
+                scores = probabilities(model, image, options, work.device)
+            if options.crf:
+                from iamiou_benchmarks.crf import of_probabilities
+
+                scores = of_probabilities(image, scores)
+            write_label_map(path, scores.argmax(0).astype(np.uint8))
+        work.score(split, split, folder)
+
+
+@torch.inference_mode()
+def probabilities(model: nn.Module, image: Image, options: Options, device: str) -> NDArray[np.float32]:
+    """Return the mean class probabilities over scales and mirror images, (C, H, W)."""
+    height, width = image.shape[:2]
+    total: Tensor | float = 0.0
+    for scale in options.scales:
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        x = torch.from_numpy(normalised(resized(image, *size)))[None].to(device)
+        for mirrored in (False, True) if options.flip else (False,):
+            scores = model(x.flip(-1) if mirrored else x).float()
+            scores = at_size(scores.flip(-1) if mirrored else scores, height, width)
+            total = total + scores.softmax(1)[0]
+    assert isinstance(total, Tensor)
+    return (total / (len(options.scales) * (1 + options.flip))).cpu().numpy()

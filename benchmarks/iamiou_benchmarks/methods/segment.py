@@ -1,0 +1,222 @@
+"""Stage `segment`: train a segmentation network on pseudo-masks with CE, L_sw or L_sb.
+
+One run without restart: plain cross-entropy up to `switch`, then L_sw, with EWC for L_sb (Mun et al., WACV 2024,
+arXiv 2309.14117, whose program switches in the middle of 30,000 iterations). L_sw and L_sb share the schedule, so that
+the difference between them is EWC alone; ``switch = 0.0`` trains L_sw from the start.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from iamiou.errors import InputError
+from iamiou.masks import read_label_map
+from iamiou_benchmarks import artefacts, ewc
+from iamiou_benchmarks.batches import Cut, sampler
+from iamiou_benchmarks.methods import classifier
+from iamiou_benchmarks.networks.build import groups, make_backbone, seeded
+from iamiou_benchmarks.networks.deeplab import DeepLab, at_size, make_deeplab
+from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
+from iamiou_benchmarks.size_weights import weighted_cross_entropy, weights_of
+from iamiou_benchmarks.stages import stage_options
+from iamiou_benchmarks.trainer import Batch, Objective, Sample, Schedule, train
+from iamiou_benchmarks.work import Work
+
+VERSION = 1
+INPUTS = ("pseudo", "classifier")
+PARALLEL = True  # torchrun may train it with several processes
+LOSSES = ("CE", "L_sw", "L_sb")
+
+
+@dataclass(frozen=True)
+class Options(Schedule):
+    """Beside those of `Schedule`.
+
+    Parameters
+    ----------
+    network, weights, stride : see `make_backbone`
+        With no network the backbone is that of the stage `classifier`, with what it has learnt.
+    head, rates, width : see `make_deeplab`
+    factor : float
+        How much faster the head learns than the backbone.
+    crop, low, high : see `Cut`
+    loss : {"CE", "L_sw", "L_sb"}
+    tau : float
+        Largest weight of a pixel.
+    lambda_ : float
+        Strength of EWC (``lambda`` in a run file).
+    switch : float
+        Share of the iterations after which L_sw, and EWC, begin.
+    fisher : {"decay", "empirical"}
+        The released form, or the mean of squared gradients of `fisher_images` single images at the switch.
+    loss_stride : int
+        Stride at which scores and labels meet; 0 is that of the scores, as in DeepLab. Components are found there.
+    """
+
+    network: str = ""
+    weights: str = ""
+    stride: int = 0
+    head: str = "v2"
+    rates: tuple[int, ...] = (1, 2, 4)
+    width: int = 256
+    factor: float = 10.0
+    crop: int = 96
+    low: float = 0.5
+    high: float = 1.5
+    loss: str = "CE"
+    tau: float = 5.0
+    lambda_: float = 20.0
+    switch: float = 0.5
+    fisher: str = "decay"
+    fisher_images: int = 64
+    loss_stride: int = 0
+
+    @property
+    def begin(self) -> int:
+        """The iteration in which the second loss begins."""
+        return self.iterations if self.loss == "CE" else round(self.iterations * self.switch)
+
+
+def run(work: Work, options: Options) -> None:
+    """Train the network and leave ``weights.npz``."""
+    check(options)
+    model = make_network(work, options)
+    labels = work.source / "labels"
+
+    def label(image_id: str) -> NDArray[np.uint8]:
+        return read_labels(labels / f"{image_id}.png")
+
+    cut = Cut(options.crop, options.low, options.high)
+    ids = work.data.splits["train"]
+    sample = sampler(work.data, ids, cut, work.seed, options.batch, options.accumulate, label)
+    parts = groups(model.head, model.backbone, options.factor)
+    train(work, model, parts, options, objective(model, options, sample), sample)
+    artefacts.save(work.out / "weights.npz", "segmentation", arrays_of(model.state_dict()))
+    network = options.network or stage_options(list(work.inputs.values())[1], classifier.Options).network
+    artefacts.save(work.out / "network.npz", "network", {"name": np.array(network)})
+
+
+def check(options: Options) -> None:
+    """Refuse options that contradict each other."""
+    if options.loss not in LOSSES:
+        raise InputError(f"There is no loss '{options.loss}'; it can be {', '.join(LOSSES)}.")
+    if options.fisher not in ("decay", "empirical"):
+        raise InputError(f"There is no Fisher diagonal '{options.fisher}'; it can be decay or empirical.")
+    if options.loss == "L_sb":
+        if not 0 < options.switch < 1:
+            raise InputError(
+                f"L_sb needs a switch between 0 and 1, it is {options.switch}: EWC keeps what CE has learnt."
+            )
+        if options.optimiser == "sgd":
+            ewc.check_stable(
+                options.lambda_, options.lr * options.factor * options.rate(options.begin), options.momentum
+            )
+
+
+def make_network(work: Work, options: Options) -> DeepLab:
+    """Make the network with the weights with which training begins."""
+    seeded(work.seed)
+    if options.network:
+        backbone = make_backbone(options.network, options.weights, options.stride)
+    elif len(work.inputs) > 1:
+        backbone = classifier.load_backbone(list(work.inputs.values())[1], options.stride)
+    else:
+        raise InputError('segment needs a network, or a second input to take it from: ["pseudo", "classifier"].')
+    return make_deeplab(backbone, options.head, len(work.data.classes), options.rates, options.width).to(work.device)
+
+
+def load_network(work: Work, options: Options) -> DeepLab:
+    """Make the network of a finished stage `segment`."""
+    path, network = work.source / "weights.npz", options.network
+    if not network:
+        network = str(artefacts.load(path.with_name("network.npz"), "network")["name"])
+    model = make_deeplab(
+        make_backbone(network, "", options.stride), options.head, len(work.data.classes), options.rates, options.width
+    )
+    load_arrays(model, artefacts.load(path, "segmentation"), str(path))
+    return model.to(work.device).eval()
+
+
+def objective(model: DeepLab, options: Options, sample: Sample) -> Objective:
+    """Return CE, then L_sw (and EWC), on labels brought to the size of the scores by their nearest pixels."""
+    fisher = ewc.start_fisher(model) if options.loss == "L_sb" else {}
+    anchor = {name: torch.zeros_like(tensor) for name, tensor in fisher.items()}
+    stride = options.loss_stride or stride_of(model)
+
+    def prepare(batch: Batch, iteration: int) -> tuple[Batch, Tensor]:
+        small = shrunk(batch["label"], stride)
+        weights = weights_of(small, options.tau if iteration >= options.begin else 0.0)
+        return {"image": batch["image"], "label": small.long(), "weights": weights}, weights.sum()[None]
+
+    def loss(batch: Batch, denominators: Tensor) -> dict[str, Tensor]:
+        scores = at_size(model(batch["image"]).float(), *batch["label"].shape[1:])
+        return {"loss": weighted_cross_entropy(scores, batch["label"], batch["weights"]) / denominators[0].clamp_min(1)}
+
+    def before_step(iteration: int) -> dict[str, float]:
+        if options.loss != "L_sb":
+            return {}
+        if iteration < options.begin:
+            ewc.decayed_fisher(model, fisher)
+            return {}
+        if iteration == options.begin:
+            if options.fisher == "empirical":
+                ewc.empirical_fisher(model, _single_losses(prepare, loss, sample, options), fisher)
+            _settle(model, fisher, anchor)
+        return {"penalty": ewc.add_penalty(model, fisher, anchor, options.lambda_)}
+
+    state = {f"fisher.{k}": v for k, v in fisher.items()} | {f"anchor.{k}": v for k, v in anchor.items()}
+    return Objective(prepare, loss, before_step, state)
+
+
+def _single_losses(
+    prepare: Callable[[Batch, int], tuple[Batch, Tensor]],
+    loss: Callable[[Batch, Tensor], dict[str, Tensor]],
+    sample: Sample,
+    options: Options,
+) -> Iterator[Callable[[], Tensor]]:
+    """Yield the cross-entropy of single images, those of the first iterations."""
+    left = options.fisher_images
+    for iteration in itertools.count():
+        for batch in sample(iteration):
+            for k in range(min(left, len(batch["image"]))):
+                one, weight = prepare({name: value[k : k + 1] for name, value in batch.items()}, -1)
+                yield lambda one=one, weight=weight: loss(one, weight)["loss"]  # type: ignore[misc]
+            left -= min(left, len(batch["image"]))
+            if not left:
+                return
+
+
+def _settle(model: DeepLab, fisher: dict[str, Tensor], anchor: dict[str, Tensor]) -> None:
+    """Fix the Fisher diagonal and the anchor, in place."""
+    ewc.scale_fisher(fisher)
+    for name, parameter in model.named_parameters():
+        if name in anchor:
+            anchor[name].copy_(parameter.detach())
+
+
+def stride_of(model: DeepLab) -> int:
+    """Return the stride of the network's scores."""
+    strides: tuple[int, ...] = model.backbone.strides  # type: ignore[assignment]
+    return strides[-1]
+
+
+def shrunk(labels: Tensor, stride: int) -> Tensor:
+    """Bring label maps to ceil(side / stride) by the nearest pixel."""
+    half = stride // 2
+    height, width = (-(-n // stride) for n in labels.shape[1:])
+    rows = torch.arange(height, device=labels.device).mul(stride).add(half).clamp(max=labels.shape[1] - 1)
+    columns = torch.arange(width, device=labels.device).mul(stride).add(half).clamp(max=labels.shape[2] - 1)
+    return labels[:, rows][:, :, columns]
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """Read a label map that a stage has written."""
+    return read_label_map(path.read_bytes(), path.name).astype(np.uint8)
