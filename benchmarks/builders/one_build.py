@@ -52,7 +52,7 @@ def main(folder: Path, objective: Any) -> None:
     step("selecting")
     wall, used = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    goals = check(candidates, selection, per_cell=recipe.per_cell, cap=recipe.cap, objective=objective)
+    goals = check(candidates, selection, per_cell=recipe.per_cell, cap=recipe.cap)
     chosen = set(selection.ids.tolist())
     maps = hashlib.sha256()
     last = time.perf_counter()

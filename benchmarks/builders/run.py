@@ -59,7 +59,7 @@ def from_matrices(images: int) -> Iterator[str]:
                     f"the greedy choice costs {found.details['greedy_cost']:g}.\n"
                 )
                 yield _HEAD
-                yield from map(row, check(pool, found, per_cell=60, objective=objective))
+                yield from map(row, check(pool, found, per_cell=60))
 
 
 def from_files(images: int, work: Path) -> Iterator[str]:

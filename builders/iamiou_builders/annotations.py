@@ -121,7 +121,7 @@ def _read_file(
     }
     left_out = frozenset(listed) - frozenset(pictures)
     source = SourceFile(str(path), kind, known.version, document.sha256, len(listed), len(file.annotations))
-    return source, Half({n: pictures[n] for n in sorted(pictures)}, annotated, left_out), problems
+    return source, Half({n: pictures[n] for n in sorted(pictures)}, annotated, left_out, path.name), problems
 
 
 def _bad_names(pictures: Iterable[Picture]) -> list[ImageError]:
@@ -174,8 +174,9 @@ def _costs(pictures: Mapping[int, Picture], coco: Half, lvis: Half, recipe: Reci
 
 
 def _joined(problems: Iterable[Problem]) -> list[Problem]:
-    """Put the same trouble of several files into one sentence."""
+    """Put the same trouble of several files into one sentence, errors before warnings."""
     by_kind: dict[tuple[str, str, str, bool], list[str]] = {}
     for p in problems:
         by_kind.setdefault((p.kind, p.what, p.hint, p.fatal), []).extend(p.names)
-    return [Problem(k, w, tuple(sorted(names)), h, fatal) for (k, w, h, fatal), names in by_kind.items()]
+    joined = [Problem(k, w, tuple(sorted(set(names))), h, fatal) for (k, w, h, fatal), names in by_kind.items()]
+    return sorted(joined, key=lambda p: not p.fatal)

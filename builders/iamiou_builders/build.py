@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from iamiou import __version__
-from iamiou.errors import InputError, name_some
+from iamiou.errors import InputError, ProblemsFound, name_some
 from iamiou.report import dataset_digest
 from iamiou_builders import devkit, folder, official, pictures
 from iamiou_builders.attribution import attribution
@@ -26,6 +26,7 @@ from iamiou_builders.model import Picture
 from iamiou_builders.painting import paint
 from iamiou_builders.plan import Options, Plan, Tell, make_plan, order_of, recipe_of
 from iamiou_builders.report import report
+from iamiou_builders.selection import need_solver
 from iamiou_builders.stats import stats_json
 from iamiou_builders.verify import verify
 
@@ -80,17 +81,20 @@ def prepare(
     IncompleteError
         If annotations could not be fetched.
     """
+    need_solver()  # said before files are fetched and read
     recipe = recipe_of(options)
     order = order_of(options, recipe)
     state, record = folder.state_of(root, order)
-    damaged = tuple(name for p in verify(root, tell=tell) for name in p.names) if state == "finished" else ()
+    folder.sweep(root)
+    problems = verify(root, tell=tell) if state == "finished" else []
+    if strangers := [p for p in problems if p.kind == "stranger"]:
+        raise ProblemsFound(strangers)
+    damaged = tuple(name for p in problems for name in p.names)
     if state == "finished" and not damaged:
         return None, record, ()
     files: tuple[Sequence[Path], Sequence[Path]] = (options.coco, options.lvis)
     if not any(files):
         wanted = official.wanted_files(recipe, recipe.source)
-        if not wanted:
-            raise InputError(f"The recipe '{recipe.name}' names no annotations to fetch; give --coco or --lvis.")
         if state == "new":
             folder.begin(root, order)
         files = official.get_annotations(wanted, root, patience=patience, progress=_of(tell, "Fetching annotations"))
@@ -139,8 +143,7 @@ def build(
         return Outcome("unchanged", record, None)
     if show is not None:
         show(plan)
-    if options.images is not None:  # before anything is written
-        pictures.find([r.picture for r in plan.chosen], options.images)
+    pictures.check_places([r.picture for r in plan.chosen], options.images)
     if not damaged:
         folder.begin(root, plan.order, plan.selection)
     transferred = _get_pictures(plan, options, root, patience, tell)
@@ -153,8 +156,7 @@ def build(
     written = _write_files(facts, plan, root, tell)
     record = _record(facts, written, root)
     put(root / folder.FINISHED, folder.as_json(record))
-    for name in (folder.BEGUN, "failed.tsv"):
-        (root / name).unlink(missing_ok=True)
+    folder.sweep(root)
     return Outcome("built", record, plan, transferred, damaged)
 
 
@@ -230,7 +232,7 @@ def _record(facts: Facts, files: dict[str, str], root: Path) -> dict[str, Any]:
         "order": facts.arguments,
         "inputs": facts.inputs,
         "downloads": official.record_of(root),
-        "versions": {name: _version(name) for name in _LIBRARIES},
+        "versions": {name: version(name) for name in _LIBRARIES},
         "solver": folder.solver_record(facts.selection),
         "goals": [
             {"name": g.name, "figure": g.figure, "bound": g.bound, "met": g.met, "text": g.text} for g in facts.goals
@@ -241,13 +243,6 @@ def _record(facts: Facts, files: dict[str, str], root: Path) -> dict[str, Any]:
         "digest": facts.digest,
         "files": files,
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:  # SciPy, where a list stands in place of a choice
-        return None
 
 
 def _input(file: Any) -> dict[str, Any]:

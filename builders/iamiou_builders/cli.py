@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from iamiou_builders.licences import LICENCES
+
 if TYPE_CHECKING:
     from iamiou_builders.plan import Options, Tell
+    from iamiou_builders.recipe import Download
 
 Command = Callable[..., Any]
 
@@ -25,20 +28,22 @@ class ManyFiles(click.Command):
         option, values = "", 0
         for word in args:
             if word.startswith("-"):
-                option, values = (word if word in many else ""), 0
-            elif option and values and not word.endswith(".toml"):
-                out.append(option)
+                name, _, value = word.partition("=")
+                option, values = (name if name in many else ""), int(bool(value))
+            elif word.endswith(".toml") or word == "pascal-b":  # the recipe
+                option = ""
             else:
-                option = "" if word.endswith(".toml") else option
-            values += not word.startswith("-")
+                out += [option] if option and values else []
+                values += 1
             out.append(word)
         return super().parse_args(ctx, out)
 
 
 def _licences(_: click.Context, __: click.Parameter, value: str | None) -> tuple[int, ...]:
     words = (value or "").split(",") if value else []
-    if not all(w.strip().isdecimal() for w in words):
-        raise click.BadParameter(f"'{value}' is no list of COCO's licence numbers; write them as 4,5,7.")
+    if not all(w.strip().isdecimal() and int(w) in LICENCES for w in words):
+        known = ", ".join(f"{k} {v.name}" for k, v in LICENCES.items())
+        raise click.BadParameter(f"'{value}' is no list of COCO's licence ids, like 4,5,7. There are: {known}.")
     return tuple(int(w) for w in words)
 
 
@@ -185,38 +190,43 @@ def _verify(root: Path) -> int:
 
 def _dry_run(options: Options, root: Path, tell: Tell) -> int:
     """Print what a build would do; nothing is fetched or written."""
-    from iamiou_builders.folder import state_of
-    from iamiou_builders.official import wanted_files
-    from iamiou_builders.pictures import expected_bytes, missing
+    from iamiou_builders.folder import selection_of, state_of
+    from iamiou_builders.official import not_here, places_of, wanted_files
+    from iamiou_builders.pictures import check_places, expected_bytes, missing
     from iamiou_builders.plan import make_plan, order_of, recipe_of
     from iamiou_builders.terminal import show_plan
 
     recipe = recipe_of(options)
     order = order_of(options, recipe)
-    state, _ = state_of(root, order)
-    if not options.coco and not options.lvis:
-        click.echo("No annotations are given, so these would be fetched first:")
-        for file in wanted_files(recipe, recipe.source):
-            size = "size not known before" if file.bytes is None else f"{file.bytes / 1e6:,.0f} MB"
-            click.echo(f"  {file.url}  {file.member or file.name}  ({size})")
-        click.echo(
-            "What could be chosen from them is not known before they are here: give them with --coco and --lvis."
-        )
-        return 0
-    plan = make_plan(options, recipe, order, (options.coco, options.lvis), tell=tell)
+    state, record = state_of(root, order)
+    files: tuple[Sequence[Path], Sequence[Path]] = (options.coco, options.lvis)
+    if not any(files):
+        wanted_first = wanted_files(recipe, recipe.source)
+        if missing_first := not_here(wanted_first, root):
+            _tell_downloads(missing_first)
+            return 0
+        files = places_of(wanted_first, root)
+    plan = make_plan(options, recipe, order, files, frozen=selection_of(record), tell=tell)
     show_plan(plan)
     wanted = missing([r.picture for r in plan.chosen], root)
+    check_places(wanted, options.images)
     if options.images is None:
         size = f"about {expected_bytes(wanted) / 1e6:,.0f} MB (estimated from their pixels)"
         click.echo(f"To be fetched: {len(wanted):,} pictures, {size}.")
     else:
-        from iamiou_builders.pictures import find
-
-        find(wanted, options.images)
         click.echo(f"To be copied: {len(wanted):,} pictures; all are in '{options.images}'.")
     ends = {"new": f"'{root}' is free", "begun": f"'{root}' holds this build, begun", "finished": f"'{root}' holds it"}
     click.echo(f"Nothing was written; {ends[state]}.")
     return 0
+
+
+def _tell_downloads(files: Sequence[Download]) -> None:
+    """Print which annotations a build would fetch before it could choose."""
+    click.echo("No annotations are given, so these would be fetched first:")
+    for file in files:
+        size = "size not known before" if file.bytes is None else f"{file.bytes / 1e6:,.0f} MB"
+        click.echo(f"  {file.url}  {file.member or file.name}  ({size})")
+    click.echo("What could be chosen from them is not known before they are here: give them with --coco and --lvis.")
 
 
 @contextmanager
@@ -231,7 +241,8 @@ def _listening() -> Iterator[Tell]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    shared = sys.stdout.isatty()  # output that goes into a file stays there
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=shared) as bar:
         task = bar.add_task("Reading", total=None)
 
         def tell(what: str, done: int, total: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from iamiou import __version__
 from iamiou_builders.facts import Facts
 from iamiou_builders.lists import list_digest
-from iamiou_builders.report import licence_rows, size_rows, templates
+from iamiou_builders.report import less_words, licence_rows, size_rows, templates
 from iamiou_builders.stats import statistics
 
 
@@ -20,6 +20,7 @@ def datasheet(facts: Facts) -> bytes:
         tool=__version__,
         sizes=size_rows(facts),
         licences=licence_rows(stats),
+        less=less_words(facts, stats),
         list_digest=list_digest([image.name for image in facts.images]),
         command="build-pascal-b" if facts.recipe.name == "pascal-b" else "build",
     )

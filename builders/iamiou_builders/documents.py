@@ -82,7 +82,7 @@ def picture_of(entry: dict[str, Any], url: str) -> Picture:
     entry : dict
         Of the table ``images``.
     url : str
-        Address with ``{split}`` and ``{name}`` where the entry has none; may be empty.
+        Address with ``{split}`` and ``{name}`` in place of the entry's own, where its part is known; may be empty.
 
     Examples
     --------
@@ -95,8 +95,8 @@ def picture_of(entry: dict[str, Any], url: str) -> Picture:
     given = _text(entry.get("coco_url"))
     name = _base(_text(entry.get("file_name")) or given)
     split: Split = "val" if "/val2017/" in given else "train" if "/train2017/" in given else "unknown"
-    if not given and url and split != "unknown":
-        given = url.format(split=split, name=name.rpartition(".")[0])
+    if url and split != "unknown":
+        given = url.replace("{split}", split).replace("{name}", name.rpartition(".")[0])
     licence = entry.get("license")
     number = licence if type(licence) is int else None
     height, width, page = entry["height"], entry["width"], _text(entry.get("flickr_url"))

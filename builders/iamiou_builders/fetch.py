@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from iamiou.errors import InputError, counted
 from iamiou_builders.disk import cannot_write, sha256_of
@@ -29,6 +30,8 @@ __all__ = ["Failure", "Fetched", "Patience", "Wanted", "check_addresses", "fetch
 PAUSE = 1.0
 #: A pause is never longer than this, whatever the server asks for, in seconds.
 LONGEST_PAUSE = 60.0
+#: How long to wait for downloads that are under way when all are stopped, in seconds.
+STOPPING = 1.0
 #: An attempt that brought this many bytes was no failure: the count of attempts starts again.
 PROGRESS = 2**20
 
@@ -55,12 +58,15 @@ class Failure:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to try: attempts without progress, first pause (default `PAUSE`) and time-out in seconds."""
+    """How long to try: attempts without progress, first pause (default `PAUSE`) and time-out in seconds.
+
+    ``sleep`` stands in for the pause in tests; without it, a pause ends as soon as the download is stopped.
+    """
 
     attempts: int = 6
     pause: float | None = None
     timeout: float = 30.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], object] | None = None
 
 
 def fetch(
@@ -100,21 +106,54 @@ def fetch(
     patience = patience or Patience()
     stop = threading.Event()
     outcomes: list[Fetched | Failure | None] = [None] * len(wanted)
-    done = moved = 0
-    with connections(patience.timeout, threads) as pools, ThreadPoolExecutor(max(1, threads)) as workers:
-        jobs = {workers.submit(_get, pools, want, patience, stop): k for k, want in enumerate(wanted)}
-        try:
-            for job in as_completed(jobs):
-                outcome = outcomes[jobs[job]] = job.result()
-                done += 1
+    moved = 0
+    with connections(patience.timeout, threads) as pools:
+        results = _side_by_side(len(wanted), threads, stop, lambda k: _get(pools, wanted[k], patience, stop))
+        with closing(results):
+            for done, (k, outcome) in enumerate(results, 1):
+                outcomes[k] = outcome
                 moved += outcome.transferred if isinstance(outcome, Fetched) else 0
                 if progress is not None:
                     progress(done, len(wanted), moved)
-        except BaseException:
-            stop.set()
-            workers.shutdown(wait=True, cancel_futures=True)
-            raise
     return [o for o in outcomes if isinstance(o, Fetched)], [o for o in outcomes if isinstance(o, Failure)]
+
+
+def _side_by_side(
+    count: int, threads: int, stop: threading.Event, work: Callable[[int], Fetched | Failure]
+) -> Generator[tuple[int, Fetched | Failure]]:
+    """Yield place and outcome of each piece of work as it ends.
+
+    Who stops listening waits for nobody for long: a thread that a silent server holds up dies with the process.
+    (`concurrent.futures` would wait for it, up to the time-out of the line.)
+    """
+    waiting: SimpleQueue[int] = SimpleQueue()
+    ended: SimpleQueue[tuple[int, Fetched | Failure | BaseException]] = SimpleQueue()
+    for k in range(count):
+        waiting.put(k)
+
+    def serve() -> None:
+        with suppress(Empty):
+            while not stop.is_set():
+                k = waiting.get_nowait()
+                try:
+                    ended.put((k, work(k)))
+                except BaseException as e:
+                    ended.put((k, e))
+
+    workers = [threading.Thread(target=serve, daemon=True) for _ in range(min(threads, count))]
+    try:
+        for worker in workers:
+            worker.start()
+        for _ in range(count):
+            k, outcome = ended.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield k, outcome
+    finally:
+        stop.set()
+        end = time.monotonic() + STOPPING
+        for worker in workers:
+            worker.join(max(0.0, end - time.monotonic()))
 
 
 def _get(pools: Pools, want: Wanted, patience: Patience, stop: threading.Event) -> Fetched | Failure:
@@ -137,7 +176,7 @@ def _get(pools: Pools, want: Wanted, patience: Patience, stop: threading.Event) 
                 if failures >= patience.attempts or stop.is_set():
                     return Failure(want, f"{e} ({counted(failures, 'attempt')})")
                 pause = PAUSE if patience.pause is None else patience.pause
-                patience.sleep(min(LONGEST_PAUSE, max(e.after, pause * 2 ** (failures - 1))))
+                (patience.sleep or stop.wait)(min(LONGEST_PAUSE, max(e.after, pause * 2 ** (failures - 1))))
     except OSError as e:
         raise cannot_write(want.path, e) from e
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,9 @@ BEGUN = "build.json.part"
 
 #: What a build leaves that never came to choosing images; other arguments may go on with it.
 _BEFORE = frozenset({BEGUN, "failed.tsv", "sources"})
+
+#: What `iamiou.files.replacing` leaves when its process is killed.
+_HALF = re.compile(r"\..+\.\w{8}\.part")
 
 State = Literal["new", "begun", "finished"]
 
@@ -52,9 +56,19 @@ def state_of(root: Path, order: Mapping[str, Any]) -> tuple[State, dict[str, Any
                 f"{'; '.join(differs)}. Give another --out, or the arguments of that build."
             )
         return state, found  # type: ignore[return-value]
-    if root.is_dir() and any(root.iterdir()):
+    if root.is_dir() and not all(_HALF.fullmatch(p.name) for p in root.iterdir()):
         raise InputError(f"'{root}' holds something else; give a new or an empty folder with --out.")
     return "new", {}
+
+
+def sweep(root: Path) -> None:
+    """Take away the half files of a killed process, and of a finished build what it needed only on the way."""
+    for path in root.rglob(".*.part"):
+        if _HALF.fullmatch(path.name):
+            path.unlink()
+    if (root / FINISHED).is_file():
+        for name in (BEGUN, "failed.tsv"):
+            (root / name).unlink(missing_ok=True)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

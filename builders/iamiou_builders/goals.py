@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from iamiou.errors import counted, name_some
 from iamiou_builders.model import Candidates, Selection
 from iamiou_builders.selection import counts_of
-from iamiou_builders.task import Ints, Objective, Task, make_task
+from iamiou_builders.task import Ints, Task, make_task
 
 #: The class that stands in most pictures, so that images chosen for others bring too many of it.
 CROWD = "person"
@@ -47,6 +47,11 @@ class Goal:
     text: str
 
     @property
+    def verdict(self) -> str:
+        """Return yes or no, and a dash where there is nothing to measure."""
+        return "–" if self.figure != self.figure else "yes" if self.met else "no"
+
+    @property
     def met(self) -> bool:
         """Tell whether the figure keeps the bound."""
         return not self.figure > self.bound
@@ -58,7 +63,6 @@ def check(
     *,
     per_cell: int,
     cap: int = 8,
-    objective: Objective = "balance",
     leaked: Collection[int] = (),
 ) -> tuple[Goal, ...]:
     """Hold a selection against the goals.
@@ -70,7 +74,7 @@ def check(
     ----------
     candidates : Candidates
     selection : Selection
-    per_cell, cap, objective
+    per_cell, cap
         As given to `select`.
     leaked : collection of int
         Numbers of the images that methods may have been trained on.
@@ -82,7 +86,7 @@ def check(
     """
     have = counts_of(candidates, selection.ids)
     full = candidates.available >= per_cell
-    goals = [_shortfall(candidates, have, full, per_cell)]
+    goals = [_shortfall(candidates, have, full, per_cell, why_less(selection.method, cap))]
     goals += _class_ratios(candidates, have, full)
     if CROWD in candidates.class_names:
         but = np.array([name != CROWD for name in candidates.class_names])
@@ -90,7 +94,7 @@ def check(
         goals.append(_all_ratio("all-ratio", candidates, have, full, ALL_RATIO_CROWD))
     else:
         goals.append(_all_ratio("all-ratio", candidates, have, full, ALL_RATIO))
-    if objective == "min-images" and "least_images" in selection.details:
+    if "least_images" in selection.details:
         goals.append(_images(selection))
     overlap = len(set(selection.ids.tolist()) & set(leaked))
     goals.append(Goal("leaked", overlap, 0, f"of {counted(selection.ids.size, 'image')} on a list of leaked images"))
@@ -100,15 +104,27 @@ def check(
     return tuple(g if g.met else _explain(g, candidates, task) for g in goals)
 
 
-def _shortfall(candidates: Candidates, have: Ints, full: NDArray[np.bool_], per_cell: int) -> Goal:
+def why_less(method: str, cap: int) -> str:
+    """Say why a cell that lacks instances does not hold all there are, to follow "fewer than there are:".
+
+    >>> why_less("milp", 8)
+    'the others stand only in images with more than 8 instances of a class, which the cap leaves out'
+    """
+    if method == "list":
+        return "the list holds no more"
+    crowd = f"more than {counted(cap, 'instance')} of a class"
+    return f"the others stand only in images with {crowd}, which the cap leaves out"
+
+
+def _shortfall(candidates: Candidates, have: Ints, full: NDArray[np.bool_], per_cell: int, why: str) -> Goal:
     missing = int(np.maximum(per_cell - have, 0)[full].sum())
     text = f"instances missing in the {counted(int(full.sum()), 'cell')} for which {per_cell} are available"
-    scarce = [
-        f"{_cell(candidates, (c, b))} {have[c, b]} of {candidates.available[c, b]}"
-        for c, b in np.argwhere(~full).tolist()
-    ]
-    if scarce:
-        text += f"; {counted(len(scarce), 'cell')} with fewer available hold what the cap lets in: {name_some(scarce)}"
+    if not full.all():
+        less = np.argwhere(~full & (have < candidates.available)).tolist()
+        text += f"; of {counted(int((~full).sum()), 'other cell')}, {len(less) or 'none'} hold fewer than there are"
+        if less:
+            found = [f"{_cell(candidates, (c, b))} {have[c, b]} of {candidates.available[c, b]}" for c, b in less]
+            text += f" ({name_some(found)}): {why}"
     return Goal("shortfall", missing, 0, text)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -160,11 +162,14 @@ def _line(row: str, where: str) -> Line:
         raise InputError(f"{where} has {len(cells)} cells, or an empty one; it needs {_FORM}.")
     names, source, key, role, reason = cells
     if role not in _ROLES:
-        raise InputError(f"{where} has the unknown role '{role}'; use {', '.join(_ROLES)}.")
+        raise InputError(f"{where} has the unknown role '{role}'{_meant(role, _ROLES)}; use {', '.join(_ROLES)}.")
     classes = tuple(n.strip() for n in names.split(","))
     if len(classes) > 1 and role not in ("ignore", "background"):
         raise InputError(f"{where} gives the role '{role}' for several classes; only ignore and background may.")
     if source == "lvis":
+        known = frozenset().union(*lvis_synsets().values())
+        if key not in known:
+            raise InputError(f"{where} has the synset '{key}', which no known version of LVIS has{_meant(key, known)}.")
         return Line(classes, "lvis", key, role, reason)
     if source != "coco":
         raise InputError(f"{where} has the unknown source '{source}'; use coco or lvis.")
@@ -175,3 +180,9 @@ def _line(row: str, where: str) -> Line:
     if role not in ("object", "ignore", "background"):
         raise InputError(f"{where} has the role '{role}', which only categories of LVIS have.")
     return Line(classes, "coco", key, role, reason)
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """Name the near miss, where there is one."""
+    near = difflib.get_close_matches(word, sorted(known), 1)
+    return f" (do you mean '{near[0]}'?)" if near else ""

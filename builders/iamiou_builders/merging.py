@@ -14,11 +14,12 @@ _HINT = "Give one of them, or two that agree."
 
 @dataclass(frozen=True)
 class Half:
-    """All COCO files, or all LVIS files: pictures and their annotations by number, and images that are not wanted."""
+    """A COCO or LVIS file, or all of a kind: pictures, their annotations by number, and images that are not wanted."""
 
     pictures: Mapping[int, Picture] = field(default_factory=dict)
     annotated: Mapping[int, Annotated] = field(default_factory=dict)
     left_out: frozenset[int] = frozenset()
+    name: str = ""
 
 
 def merge_files(halves: Sequence[Half]) -> tuple[Half, list[Problem]]:
@@ -34,16 +35,18 @@ def merge_files(halves: Sequence[Half]) -> tuple[Half, list[Problem]]:
     """
     pictures: dict[int, Picture] = {}
     annotated: dict[int, Annotated] = {}
+    first: dict[int, str] = {}
     errors = []
     for half in halves:
         for number, picture in half.pictures.items():
             if number not in pictures:
-                pictures[number], annotated[number] = picture, half.annotated[number]
+                pictures[number], annotated[number], first[number] = picture, half.annotated[number], half.name
                 continue
             detail = _difference(pictures[number], picture)
             masks = None if detail else _united(annotated[number], half.annotated[number])
             if masks is None:
-                errors.append(_differs(number, detail or "other masks"))
+                where = " and ".join(sorted((first[number], half.name)))
+                errors.append(_differs(number, f"{detail or 'other masks'}, in {where}"))
                 continue
             pictures[number] = _fuller(pictures[number], picture)
             annotated[number] = masks

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iamiou.errors import IncompleteError
+from iamiou.errors import IncompleteError, InputError
 from iamiou.files import replacing
 from iamiou_builders.disk import cannot_write, put
 from iamiou_builders.fetch import Failure, Patience, Progress, Wanted, fetch
@@ -21,8 +21,28 @@ RECORD = "downloads.json"
 
 
 def wanted_files(recipe: Recipe, source: str) -> tuple[Download, ...]:
-    """Return the annotation files of a recipe; those of COCO train only where it may be used."""
-    return tuple(d for d in recipe.downloads if d.split == "val" or source == "any")
+    """Return the annotation files of a recipe; those of COCO train only where it may be used.
+
+    Raises
+    ------
+    InputError
+        If it names none.
+    """
+    found = tuple(d for d in recipe.downloads if d.split == "val" or source == "any")
+    if not found:
+        raise InputError(f"The recipe '{recipe.name}' names no annotations to fetch; give --coco or --lvis.")
+    return found
+
+
+def not_here(files: Sequence[Download], root: Path) -> list[Download]:
+    """Return the files that the folder of the build does not have yet."""
+    return [d for d in files if not (root / FOLDER / d.name).is_file()]
+
+
+def places_of(files: Sequence[Download], root: Path) -> tuple[list[Path], list[Path]]:
+    """Return where the files of COCO and those of LVIS lie."""
+    coco, lvis = ([root / FOLDER / d.name for d in files if d.kind == kind] for kind in ("coco", "lvis"))
+    return coco, lvis
 
 
 def get_annotations(
@@ -51,7 +71,7 @@ def get_annotations(
     """
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [d for d in files if not (folder / d.name).is_file()]
+    missing = not_here(files, root)
     archives = {d.url: folder / d.url.rpartition("/")[2] for d in missing}
     wanted = [Wanted(d.url, archives[d.url], d.bytes, d.sha256 or "") for d in _once(missing)]
     done, failed = fetch(wanted, threads=2, patience=patience, progress=progress)
@@ -63,7 +83,7 @@ def get_annotations(
         _unpack(file, archives[file.url], folder / file.name)
     for path in archives.values():
         path.unlink(missing_ok=True)
-    return tuple([folder / d.name for d in files if d.kind == kind] for kind in ("coco", "lvis"))  # type: ignore[return-value]
+    return places_of(files, root)
 
 
 def record_of(root: Path) -> dict[str, Any]:

@@ -56,6 +56,17 @@ def find(pictures: Sequence[Picture], folder: Path) -> dict[int, Path]:
     return found
 
 
+def check_places(pictures: Sequence[Picture], folder: Path | None) -> None:
+    """Refuse pictures that are not in the folder, or without one have no address, before anything is written."""
+    if folder is not None:
+        find(pictures, folder)
+    elif unknown := tuple(p.file_name for p in pictures if not p.url):
+        what, hint = "chosen pictures have no address", "Give them with --images, or image_url in the recipe."
+        raise ProblemsFound([Problem("no-address", what, unknown, hint)])
+    else:
+        check_addresses([p.url for p in pictures])
+
+
 def take(pictures: Sequence[Picture], folder: Path, root: Path, *, progress: Progress | None = None) -> None:
     """Copy pictures from a folder into the devkit, unless they are there already.
 
@@ -116,7 +127,6 @@ def download(
     ProblemsFound
         If a picture has another size than its annotations say.
     """
-    check_addresses([p.url for p in pictures])
     place = root / PICTURES
     try:
         place.mkdir(parents=True, exist_ok=True)

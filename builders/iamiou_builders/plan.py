@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from iamiou.errors import InputError, Problem
+from iamiou.errors import InputError, Problem, counted, name_some
 from iamiou_builders.annotations import read_sources
 from iamiou_builders.availability import Exclusion, candidates_of
 from iamiou_builders.disk import sha256_of
@@ -192,6 +192,8 @@ def make_plan(
     candidates, exclusions = candidates_of(
         resolved, recipe, leaks=leaks, licenses=frozenset(options.licenses) or None
     )  # fmt: skip
+    if not candidates.ids.size:
+        raise InputError(_nothing(exclusions))
     if frozen is not None:
         selection = frozen
     elif options.list_file is not None:
@@ -206,15 +208,18 @@ def make_plan(
             progress=lambda text: tell(text[:1].upper() + text[1:], 0, 0),
         )
     leaked = leaks | {r.picture.id for r in resolved if recipe.source == "val-only" and r.picture.split != "val"}
-    try:
-        goals = check(
-            candidates, selection, per_cell=recipe.per_cell, cap=recipe.cap, objective=recipe.objective, leaked=leaked
-        )
-    except ImportError as e:
-        raise InputError("Holding images against the goals needs SciPy; type: pip install 'iamiou[builders]'") from e
+    goals = check(candidates, selection, per_cell=recipe.per_cell, cap=recipe.cap, leaked=leaked)
     return Plan(
         recipe, order, sources.files, sources.warnings, resolved, candidates, exclusions, selection, goals
     )  # fmt: skip
+
+
+def _nothing(exclusions: Sequence[Exclusion]) -> str:
+    reasons = Counter(e.text for e in exclusions).most_common()
+    told = name_some([f"{text} ({n} times)" for text, n in reasons], 3)
+    return (
+        f"None of {counted(len(exclusions), 'image')} can be chosen: {told}. Give other files, or loosen the options."
+    )
 
 
 def _digest(path: Path) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -109,7 +111,8 @@ class Recipe:
     mapping : path
         File of `iamiou_builders.mapping`.
     image_url : str
-        Address of a picture, with ``{split}`` and ``{name}``, for files that do not give one.
+        Address of a picture, with ``{split}`` and ``{name}``, in place of the one that the annotations give it; empty:
+        theirs.
     downloads : tuple of Download
     sha256 : str
         Of the recipe file.
@@ -266,6 +269,8 @@ def _faults_of_table(table: Mapping[str, Any], kind: str, where: str) -> list[st
 def _faults_of_values(document: Mapping[str, Any]) -> list[str]:
     """Check what types do not tell."""
     faults = []
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", document["name"]):
+        faults.append(f"'name' is '{document['name']}', but names files: use letters, digits, '-', '_' and '.'")
     names, edges, classes = document["bins"]["names"], document["bins"]["edges"], document["classes"]
     if not all(type(e) is int and e > 0 for e in edges) or sorted(set(edges)) != edges:
         faults.append("'edges' in [bins] must be whole numbers above 0, increasing")
@@ -279,8 +284,10 @@ def _faults_of_values(document: Mapping[str, Any]) -> list[str]:
         if document["selection"].get(key, least) < least:
             faults.append(f"'{key}' in [selection] must be {least} or more")
     for key, value in document.get("rules", {}).items():
-        if value < 0 or (key not in ("min_area", "area_tolerance") and value > 1):
-            faults.append(f"'{key}' in [rules] is {value}; it must lie between 0 and 1")
+        most = math.inf if key in ("min_area", "area_tolerance") else 1
+        if not 0 <= value <= most:  # NaN lies nowhere
+            where = "lie between 0 and 1" if most == 1 else "be 0 or more"
+            faults.append(f"'{key}' in [rules] is {value}; it must {where}")
     for entry in document.get("annotations", ()):
         if urlsplit(entry["url"]).scheme not in ("http", "https") or Path(entry["name"]).name != entry["name"]:
             faults.append(f"'{entry['name']}' in [[annotations]] needs a plain file name and an http address")
@@ -288,4 +295,6 @@ def _faults_of_values(document: Mapping[str, Any]) -> list[str]:
 
 
 def _distinct_words(values: list[Any]) -> bool:
-    return all(isinstance(v, str) and v.strip() for v in values) and len(set(values)) == len(values)
+    """Tell whether all are different, and can stand in a file of names: one a line, # for remarks."""
+    plain = (isinstance(v, str) and v == v.strip() and v.isprintable() and v[:1] not in ("", "#") for v in values)
+    return all(plain) and len(set(values)) == len(values)

@@ -16,6 +16,7 @@ from iamiou import __version__
 from iamiou.wording import number, plural, size_words
 from iamiou_builders.attribution import author_page
 from iamiou_builders.facts import Facts
+from iamiou_builders.goals import why_less
 from iamiou_builders.licences import licence
 from iamiou_builders.references import load_references
 from iamiou_builders.size_chart import size_chart
@@ -55,6 +56,7 @@ def report(facts: Facts, root: Path) -> bytes:
         wall=wall(facts, root),
         licences=licence_rows(stats),
         together=_together(stats),
+        less=less_words(facts, stats),
     )
     return page.encode()
 
@@ -127,6 +129,12 @@ def _charts(facts: Facts, stats: dict[str, Any]) -> dict[str, Any]:
     counts = facts.counts().sum(0).tolist()
     edges, names = facts.recipe.bin_edges, facts.recipe.bin_names
     return {kind: size_chart(*size, series, edges, names, counts) for kind, size in CHART_SIZES.items()}
+
+
+def less_words(facts: Facts, stats: dict[str, Any]) -> str:
+    """Say why cells hold fewer instances than are wanted and available; empty where none does."""
+    missing = any(c[size]["missing"] for c in stats["classes"] for size in facts.recipe.bin_names)
+    return why_less(facts.selection.method, facts.recipe.cap) if missing else ""
 
 
 def licence_rows(stats: dict[str, Any]) -> list[dict[str, Any]]:

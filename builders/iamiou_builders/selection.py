@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Literal
 
 import numpy as np
@@ -72,16 +73,23 @@ def select(
     details = {"greedy_cost": cost, "greedy_images": int(greedy.sum())} | _facts(task)
     if solver == "greedy":
         return Selection(task.ids(greedy), "greedy", "greedy with pruning", cost, np.nan, np.nan, details)
-    try:
-        from iamiou_builders.programme import least_images, solve
-    except ImportError as e:
-        raise InputError("Selecting images needs SciPy; type: pip install 'iamiou[builders]'") from e
+    need_solver()
+    from iamiou_builders.programme import least_images, solve
+
     tell("improving the choice with an integer programme")
     found = solve(task, weights, greedy)
-    balanced, quotas_only = least_images(task, weights, found.picked)
-    details |= found.details | {"least_images": balanced, "least_images_unbalanced": quotas_only}
+    details |= found.details
+    if objective == "min-images":
+        balanced, quotas_only = least_images(task, weights, found.picked)
+        details |= {"least_images": balanced, "least_images_unbalanced": quotas_only}
     gap = (found.cost - found.bound) / found.cost if found.cost else 0.0
     return Selection(task.ids(found.picked), found.method, found.status, found.cost, found.bound, gap, details)
+
+
+def need_solver() -> None:
+    """Refuse to begin without SciPy, whose HiGHS solves the programmes."""
+    if find_spec("scipy") is None:
+        raise InputError("Choosing images needs SciPy; type: pip install 'iamiou[builders]'")
 
 
 def counts_of(candidates: Candidates, ids: Ints) -> Ints:

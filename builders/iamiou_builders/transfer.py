@@ -155,10 +155,10 @@ def _receive(answer: BaseHTTPResponse, want: Wanted, part: Path, start: int, sto
     came = 0
     with open(part, "ab" if start else "wb") as file:
         while block := answer.read1(_CHUNK):  # not stream(), which keeps back what came before a break
-            came += file.write(block)
-            _check_size(want, None, start + came)
             if stop.is_set():
                 raise TryAgainError("the download was stopped")
+            came += file.write(block)
+            _check_size(want, None, start + came)
     if total is not None and start + came < total:
         raise TryAgainError(f"the connection ended after {start + came:,} of {total:,} bytes")
     return came

@@ -21,6 +21,9 @@ from iamiou_builders.lists import list_digest
 from iamiou_builders.plan import Tell
 
 _AGAIN = "Run the build again to make them anew."
+#: What is needed of build.json, and files without which nothing can be said about images.
+_KEYS = frozenset({"files", "images", "instances", "list_sha256", "digest"})
+_NEEDED = ("manifest.jsonl", "classes.txt")
 
 
 def verify(root: Path, *, tell: Tell | None = None) -> list[Problem]:
@@ -55,11 +58,13 @@ def verify(root: Path, *, tell: Tell | None = None) -> list[Problem]:
             if begun
             else f"'{root}' holds no build: there is no {FINISHED} of iamiou in it."
         )
+    if not record.keys() >= _KEYS or not {"recipe", "export"} <= record["order"].keys():
+        raise InputError(f"'{root / FINISHED}' was changed: it lacks what every build writes. Build again elsewhere.")
     errors = _check_files(root, record["files"])
     entries, broken = _manifest(root)
     errors += broken
-    classes = (root / "classes.txt").read_text(encoding="utf-8").splitlines() if not broken and not errors else []
-    if classes:
+    if not broken and not any(e.name in _NEEDED for e in errors):
+        classes = (root / "classes.txt").read_text(encoding="utf-8").splitlines()
         errors += _check_images(root, record, entries, classes, tell)
         errors += _check_identity(root, record, entries, classes)
     return group(errors)
@@ -116,19 +121,22 @@ def _check_picture(root: Path, entry: Mapping[str, Any]) -> list[ImageError]:
 
 def _check_maps(root: Path, entry: Mapping[str, Any], classes: list[str]) -> list[ImageError]:
     """Check both label maps of an image, pixel by pixel."""
-    maps = []
+    maps, errors = [], []
     for folder, key in ((SEMANTIC, "semantic"), (INSTANCE, "instance")):
         name = f"{folder}/{entry['image']}.png"
         try:
             labels = read_label_map((root / name).read_bytes(), name, shape=(entry["height"], entry["width"]))
         except FileNotFoundError:
-            return [ImageError("missing-map", "label maps are missing", name, "", _AGAIN)]
+            errors.append(ImageError("missing-map", "label maps are missing", name, "", _AGAIN))
         except (OSError, ImageError) as e:
-            return [ImageError("broken-map", "label maps cannot be read", name, str(e), _AGAIN)]
-        if map_digest(labels) != entry[key]:
-            what = "label maps hold other labels than the manifest says"
-            return [ImageError("changed-map", what, name, "", _AGAIN)]
-        maps.append(labels)
+            errors.append(ImageError("broken-map", "label maps cannot be read", name, str(e), _AGAIN))
+        else:
+            maps.append(labels)
+            if map_digest(labels) != entry[key]:
+                what = "label maps hold other labels than the manifest says"
+                errors.append(ImageError("changed-map", what, name, "", _AGAIN))
+    if errors:
+        return errors
     fault = _fault(maps[0], maps[1], entry, classes)
     hint = "This is a fault of the build, not of the copy; please report it."
     return [ImageError("wrong-labels", "images have wrong labels", entry["image"], fault, hint)] if fault else []
@@ -158,18 +166,19 @@ def _check_identity(
     errors = []
 
     def wrong(name: str, detail: str) -> None:
-        what = "files differ from the manifest"
-        errors.append(ImageError("other-ids", what, name, detail, "Take out what does not belong, or build again."))
+        errors.append(ImageError("other-ids", "files differ from the manifest", name, detail, _AGAIN))
 
-    if (root / LISTS / f"{split}.txt").read_text(encoding="utf-8").split() != names:
-        wrong(f"{split}.txt", "lists other images")
+    list_file = root / LISTS / f"{split}.txt"
+    if list_file.is_file() and list_file.read_text(encoding="utf-8").split() != names:
+        wrong(list_file.name, "lists other images")
     folders = [(PICTURES, {Path(e["file"]).name for e in entries})]
     if "voc" in record["order"]["export"]:
         folders += [(f, {f"{n}.png" for n in names}) for f in (SEMANTIC, INSTANCE)]
     for folder, expected in folders:
-        strange = sorted(p.name for p in (root / folder).iterdir() if p.name not in expected)
-        if strange:
-            wrong(folder, f"holds {len(strange)} more, first {strange[0]}")
+        for path in sorted((root / folder).glob("*")):
+            if path.name not in expected:
+                what, hint = "files lie outside the data set", "Take them out."
+                errors.append(ImageError("stranger", what, f"{folder}/{path.name}", "", hint))
     if len(set(names)) != len(names) or list_digest(names) != record["list_sha256"]:
         wrong("manifest.jsonl", "its images have another digest than build.json says")
     maps = [(e["image"], e["semantic"], e["instance"]) for e in entries]

@@ -166,7 +166,7 @@ def test_two_files_that_agree_on_an_image_are_one(tmp_path):
         ({"images": [image(size=(200, 241))]}, "200 x 240 and 200 x 241|200 x 241 and 200 x 240"),
         ({"images": [image(file_name="2.jpg")]}, "000000000001.jpg|2.jpg"),
         ({"images": [image(split="train2017")]}, "train2017 and val2017"),
-        ({"images": [image()]}, "other masks"),
+        ({"images": [image()]}, "other masks, in coco.json and other.json"),
     ],
 )
 def test_two_files_that_define_one_image_differently_are_refused(tmp_path, other, detail):

@@ -264,7 +264,7 @@ def test_several_files_follow_one_option(pool, tmp_path, capsys):
 
 def test_bad_options(pool, tmp_path, capsys):
     assert "Missing argument 'RECIPE'" in run(capsys, "build", *OPTIONS).err
-    assert "is no list of COCO's licence numbers" in run(capsys, BUILD, "--license-filter", "by").err
+    assert "is no list of COCO's licence ids" in run(capsys, BUILD, "--license-filter", "by").err
     assert "is not voc, coco or voc,coco" in run(capsys, BUILD, "--export", "hf").err
     assert "do you mean 'pascal-b'" in refused(capsys, "build", "pascal-c", "--dry-run")
     assert "cannot be read" in refused(capsys, BUILD, "--coco", "nowhere.json", "--out", tmp_path / "set")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import threading
+import time
 
 import pytest
 
@@ -261,3 +262,16 @@ def test_a_proxy_of_the_environment_is_used(site, tmp_path, monkeypatch):
     assert done[0].size == 12
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert fetch([Wanted(site.url("/a"), tmp_path / "b")])[0][0].sha256 == SUM
+
+
+@pytest.mark.parametrize("fault", ["503 after 60", "hang"])
+def test_a_stop_waits_neither_for_a_pause_nor_for_a_silent_server(site, tmp_path, fault):
+    site.faults["/b"] = ["always", fault]
+
+    def stop(done, total, size):
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fetch([Wanted(site.url(p), tmp_path / p[1:]) for p in ("/a", "/b")], threads=2, progress=stop)
+    assert time.monotonic() - start < 5

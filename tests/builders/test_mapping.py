@@ -102,10 +102,11 @@ GOOD = "cat\tcoco\t17 cat\tobject\tthe class itself"
         (f"# version: 1\n{GOOD}\n{GOOD}", "Line 3 .* gives '17 cat' a second time"),
         ("# version: 1\ncat\tcoco\t17 cat\tobject", "Line 2 .* has 4 cells"),
         ("# version: 1\ncat\tcoco\t17 cat\tobject\t ", "or an empty one"),
-        ("# version: 1\ncat\tcoco\t17 cat\tobjekt\twhy", "unknown role 'objekt'"),
+        ("# version: 1\ncat\tcoco\t17 cat\tobjekt\twhy", "unknown role 'objekt' .do you mean 'object'"),
         ("# version: 1\ncat\tvoc\t17 cat\tobject\twhy", "unknown source 'voc'"),
         ("# version: 1\ncat\tcoco\tcat\tobject\twhy", "key 'cat'; for coco give number and name"),
         ("# version: 1\ncat\tcoco\t17 cat\tpart\twhy", "role 'part', which only categories of LVIS have"),
+        ("# version: 1\ncat\tlvis\tcta.n.01\tobject\twhy", "synset 'cta.n.01', which no known .* mean 'cat.n.01'"),
         ("# version: 1\ncat,dog\tlvis\tpet.n.01\tobject\twhy", "for several classes; only ignore and background may"),
     ],
 )

@@ -40,6 +40,7 @@ def write_recipe(site, folder, **more):
         if kind == "coco":
             text += "".join(f"{k} = {json.dumps(v)}\n" for k, v in more.items())
     text = text.replace('mapping = "', f'mapping = "{RECIPES.as_posix()}/')
+    text = text.replace("http://images.cocodataset.org", site.address)
     (folder / "pascal-b.toml").write_text(text, encoding="utf-8")
     return folder / "pascal-b.toml"
 
@@ -193,3 +194,24 @@ def test_after_a_failed_fetch_local_files_may_be_given(site, build, tmp_path, ca
     local = ("--coco", tmp_path / "pool" / "coco.json", "--images", tmp_path / "pool" / "pictures")
     good(capsys, "build-pascal-b", *local, "--per-cell", "2", "--out", tmp_path / "set")
     assert not (tmp_path / "set" / "failed.tsv").exists()
+
+
+def test_pictures_come_from_the_address_of_the_recipe(site, build, tmp_path):
+    pool = tmp_path / "pool" / "coco.json"
+    pool.write_text(pool.read_text().replace(site.address, "http://images.cocodataset.org"))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("annotations/coco.json", pool.read_bytes())
+    site.files["/coco.zip"] = packed.getvalue()
+    assert build().code == 0
+    assert {e["url"].partition("/val2017")[0] for e in lines(tmp_path / "set" / "manifest.jsonl")} == {site.address}
+
+
+def test_a_dry_run_chooses_from_annotations_that_were_fetched_before(site, build, tmp_path):
+    for image in range(1, COUNT + 1):
+        site.faults[f"/val2017/{name(image)}.jpg"] = ["always", "404"]
+    assert build().code == 3
+    before = files(tmp_path / "set")
+    out = build("--dry-run").out
+    assert "shortfall" in out and "To be fetched: " in out and "holds this build, begun" in out
+    assert files(tmp_path / "set") == before

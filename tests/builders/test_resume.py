@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
 from iamiou_builders import build as module
 from iamiou_builders import devkit, disk, pictures
 from tests.builders.small_pool import make_pool
-from tests.command import files, good, process, run
+from tests.command import files, good, process, refused, run
 
 BUILD = "build-pascal-b"
 
@@ -100,3 +102,47 @@ def test_a_damaged_build_is_mended(pool, done, tmp_path, capsys, damage):
     out = good(capsys, BUILD, *pool.arguments, "--out", root)
     assert f"Made again what was missing or damaged: {victim.relative_to(root)}" in out
     assert files(root) == files(done)
+
+
+def test_what_a_killed_process_leaves_is_taken_away(pool, done, tmp_path, capsys):
+    root = tmp_path / "set"
+    root.mkdir()
+    (root / ".build.json.part.1a2b3c4d.part").write_bytes(b"{")  # killed before anything had a name
+    good(capsys, BUILD, *pool.arguments, "--out", root)
+    assert files(root) == files(done)
+    for half in (".stats.json.abcd_123.part", "SegmentationClass/.000000000001.png.abcdefgh.part"):
+        (root / half).write_bytes(b"half")
+    (root / "build.json.part").write_bytes((root / "build.json").read_bytes())  # killed before it was taken away
+    assert "nothing was changed" in good(capsys, BUILD, *pool.arguments, "--out", root)
+    assert files(root) == files(done)
+
+
+def test_a_process_that_is_killed_leaves_what_the_next_one_ends(pool, done, tmp_path):
+    root = tmp_path / "set"
+    code = (
+        "import os, sys\n"
+        "from iamiou_builders import devkit\n"
+        "real = devkit.write_label_map\n"
+        "calls = []\n"
+        "def killed(path, labels):\n"
+        "    calls.append(path)\n"
+        "    if len(calls) == 3:\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "    real(path, labels)\n"
+        "devkit.write_label_map = killed\n"
+        "from iamiou.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", code, BUILD, *map(str, pool.arguments), "--out", str(root)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -9
+    assert (root / "build.json.part").exists()
+    assert process(BUILD, *pool.arguments, "--out", root).returncode == 0
+    assert files(root) == files(done)
+
+
+def test_a_stranger_in_a_finished_build_is_named_and_left_alone(pool, tmp_path, capsys):
+    root = tmp_path / "set"
+    good(capsys, BUILD, *pool.arguments, "--out", root)
+    (root / "SegmentationClass" / "mine.png").write_bytes(b"mine")
+    assert "SegmentationClass/mine.png. Take them out." in refused(capsys, BUILD, *pool.arguments, "--out", root)
+    assert (root / "SegmentationClass" / "mine.png").read_bytes() == b"mine"

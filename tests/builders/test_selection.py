@@ -185,7 +185,7 @@ def test_everything_above_the_cap_and_nothing_that_could_fill_a_quota():
 
 
 def test_without_scipy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "iamiou_builders.programme", None)
+    monkeypatch.setattr("iamiou_builders.selection.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"type: pip install 'iamiou\[builders\]'"):
         select(small_pool(0), per_cell=3)
     assert select(small_pool(0), per_cell=3, solver="greedy").method == "greedy"

@@ -64,12 +64,16 @@ def test_one_bit_of_a_picture(root):
     assert kinds(root) == {"changed-picture"}
 
 
-def test_one_pixel_of_a_map(root):
+def flip_a_pixel(root):
     for folder in ("SegmentationClass", "SegmentationObject"):
         path = root / folder / f"{first(root)}.png"
         labels = read_label_map(path.read_bytes(), "map")
         labels[0, 0] += 1
         write_label_map(path, labels)
+
+
+def test_one_pixel_of_a_map(root):
+    flip_a_pixel(root)
     assert kinds(root) == {"changed-map"}
 
 
@@ -92,7 +96,33 @@ def test_missing_and_broken_maps_and_pictures(root):
 def test_a_stranger_among_the_files(root):
     shutil.copy(root / "SegmentationClass" / f"{first(root)}.png", root / "SegmentationClass" / "extra.png")
     (problem,) = verify(root)
-    assert "1 file differs from the manifest: SegmentationClass (holds 1 more, first extra.png)." in str(problem)
+    assert str(problem) == "1 file lies outside the data set: SegmentationClass/extra.png. Take them out."
+
+
+@pytest.mark.parametrize("folder", ["JPEGImages", "SegmentationClass", "SegmentationObject", "ImageSets"])
+def test_a_whole_folder_is_missing(root, folder, capsys):
+    shutil.rmtree(root / folder)
+    assert refused(capsys, "build-pascal-b", "--verify", root)
+    assert kinds(root) <= {"missing-file", "missing-map", "missing-picture"}
+
+
+def test_a_changed_file_hides_no_changed_pixel(root):
+    (root / "report.html").unlink()
+    flip_a_pixel(root)
+    assert kinds(root) == {"missing-file", "changed-map"}
+
+
+def test_an_edited_manifest_is_told_and_nothing_is_made_of_it(root):
+    (root / "manifest.jsonl").write_text('{"image": "../../etc/passwd"}\n')
+    assert kinds(root) == {"changed-file"}
+
+
+@pytest.mark.parametrize("key", ["files", "digest", "images", "list_sha256"])
+def test_a_record_that_lacks_something(root, key, capsys):
+    record = json.loads((root / "build.json").read_text())
+    del record[key]
+    (root / "build.json").write_text(json.dumps(record))
+    assert "was changed: it lacks what every build writes" in refused(capsys, "build-pascal-b", "--verify", root)
 
 
 @pytest.mark.parametrize("key", ["digest", "list_sha256"])
