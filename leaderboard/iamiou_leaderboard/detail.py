@@ -170,7 +170,7 @@ def _split_view(opened: Opened, entry: Submission, split: str, viewer: Viewer) -
         worst=worst,
         rank=place.rank if place else None,
         of=len(ranked),
-        provenance=_provenance(row, viewer),
+        provenance=_provenance(row, opened.board.dataset, viewer),
         older=older,
     )
 
@@ -179,9 +179,10 @@ def _older(row: ScoreRow, split: str) -> Mapping[str, Any]:
     return {"metric": row.metric, "primary": Cell(shown(row.primary, split)), "date": row.finished}
 
 
-def _provenance(row: ScoreRow, viewer: Viewer) -> Mapping[str, str]:
+def _provenance(row: ScoreRow, dataset: str, viewer: Viewer) -> Mapping[str, str]:
     """Say what a score was made with; where, only to the admin."""
-    out = {"metric": row.metric, "iamiou": row.code, "data set": row.dataset_digest, **row.environment}
+    out = {"metric": row.metric, "iamiou": row.code, "data set": dataset, "digest": row.dataset_digest}
+    out |= row.environment
     if viewer.role != "admin":
         out.pop("host", None)
     return out | {"started": _iso(row.started), "finished": _iso(row.finished)}

@@ -13,7 +13,7 @@ from typing import Any
 from iamiou_leaderboard.board import FEW_IMAGES, FEW_INSTANCES
 from iamiou_leaderboard.types import HIDDEN, Cell
 
-#: Digits of a score from 0 to 1 at which rows tie, and beyond which the hidden split shows nothing: 0.1 in percent.
+#: Digits of a score from 0 to 1 at which rows tie, and beyond which the hidden split shows nothing.
 DIGITS = 3
 
 #: [class][size, the last for all] -> (instances, images)

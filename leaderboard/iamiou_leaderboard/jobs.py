@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from iamiou_leaderboard.submissions import get, set_state
-from iamiou_leaderboard.tables import job, pair, score, submission
+from iamiou_leaderboard.tables import job, pair, score, submission, team
 from iamiou_leaderboard.types import Job, ScoreRow, State
 from iamiou_leaderboard.uploads import Uploads, new_job
 
@@ -170,6 +170,26 @@ class Jobs(Uploads):
                 self.audit(actor, "rescore-queued", submission_id, f"metric {metric}", on=connection)
         return len(stale)
 
+    def retry(self, actor: str = "admin") -> int:
+        """Queue everything that ended in error again, with new attempts; return how many.
+
+        What was checked already is scored at once; of the others the archive was kept.
+        """
+        with self.write() as connection:
+            failed = sa.select(submission.c.id).where(submission.c.state == State.ERROR)
+            done = [row.id for row in connection.execute(failed) if self._retry(connection, row.id, actor)]
+        return len(done)
+
+    def _retry(self, connection: Connection, submission_id: str, actor: str) -> bool:
+        now = get(connection, submission_id, lock=True)
+        checked = now.content_sha256 is not None
+        if checked and _twin(connection, now.team, now.content_sha256 or "", now.id):
+            return False  # its team has submitted the same label maps again, and these are on the board
+        set_state(connection, now.id, State.QUEUED if checked else State.RECEIVED, finished=None)
+        connection.execute(job.insert().values(new_job(now.id, "score" if checked else "validate")))
+        self.audit(actor, "tried-again", now.id, now.reason, on=connection)
+        return True
+
     def score_rows(self, *, split: str | None = None, submission_id: str | None = None) -> dict[int, ScoreRow]:
         """Return scores by their numbers, oldest first, of all states and metric versions."""
         query = sa.select(score.c.id).order_by(score.c.id)
@@ -204,12 +224,8 @@ class Jobs(Uploads):
             self.audit("board", "rejected", mine.submission, on=connection)
             return
         identity = outcome.identity
-        row = connection.execute(sa.select(submission.c.team_id).where(submission.c.id == mine.submission)).one()
-        same = (submission.c.team_id == row.team_id, submission.c.content_sha256 == identity)
-        twin = sa.select(submission.c.id).where(
-            *same, submission.c.state.in_(_ALIVE), submission.c.id != mine.submission
-        )
-        if (first := connection.execute(twin).scalar()) is not None:
+        owner = get(connection, mine.submission).team
+        if (first := _twin(connection, owner, identity, mine.submission)) is not None:
             text = f"The same label maps are on the board already, as submission {first}."
             values = {"report": report, "duplicate_of": first, "content_sha256": identity, "finished": stamp}
             set_state(connection, mine.submission, State.REJECTED, text, **values)
@@ -234,7 +250,7 @@ class Jobs(Uploads):
             return
         if last:
             times = "once" if mine.attempts == 1 else f"{mine.attempts} times"
-            text = f"Our fault, tried {times}: {reason} It does not count; the operator can find out more in the logs."
+            text = f"Our fault, tried {times}: {reason} It does not count; ask the operator to try again."
             set_state(connection, mine.submission, State.ERROR, text, finished=int(time.time()))
         else:
             self._wait_again(connection, mine)
@@ -244,6 +260,14 @@ class Jobs(Uploads):
         state = State.RECEIVED if mine.kind == "validate" else State.QUEUED
         if not get(connection, mine.submission, lock=True).state.final:
             set_state(connection, mine.submission, state)
+
+
+def _twin(connection: Connection, owner: str, identity: str, but: str) -> str | None:
+    """Return the submission of a team that has the same label maps on the board, or on their way there."""
+    same = (team.c.name == owner, submission.c.content_sha256 == identity, submission.c.state.in_(_ALIVE))
+    query = sa.select(submission.c.id).join(team, team.c.id == submission.c.team_id).where(*same)
+    found: str | None = connection.execute(query.where(submission.c.id != but)).scalar()
+    return found
 
 
 def worker_name() -> str:

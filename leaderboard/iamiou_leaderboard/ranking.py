@@ -97,17 +97,15 @@ def badges(opened: Opened, split: str, rows: list[Standing]) -> list[tuple[str, 
             out.append(("unknown", "Not compared with the row above yet."))
             continue
         same = found.p > ALPHA or found.low is None or found.high is None or found.low <= 0 <= found.high
-        out.append(("same", _sentence(found, split)) if same else ("", ""))
+        apart = (shown(above.score.primary, split) or 0.0) - (shown(row.score.primary, split) or 0.0)
+        out.append(("same", _sentence(found, apart)) if same else ("", ""))
     return out
 
 
-def _sentence(found: PairRow, split: str) -> str:
-    points = [100 * (shown(v, split) or 0.0) for v in (found.difference, found.low, found.high) if v is not None]
-    interval = f" (95 % interval {points[1]:.1f} to {points[2]:.1f})" if len(points) == 3 else ""
-    return (
-        f"Not distinguishable from the row above: {points[0]:.1f} points apart{interval}, p = {found.p:.2f}, paired "
-        "over images."
-    )
+def _sentence(found: PairRow, apart: float) -> str:
+    """Say how far apart two rows are: by the scores that stand there, not by what was rounded away."""
+    ends = "" if found.low is None or found.high is None else f" (95 % interval {found.low:.3f} to {found.high:.3f})"
+    return f"Not distinguishable from the row above: {apart:.3f} apart{ends}, p = {found.p:.2f}, paired over images."
 
 
 def missing_pair(opened: Opened, split: str) -> tuple[Standing, Standing] | None:

@@ -18,7 +18,6 @@ from iamiou_leaderboard.types import BoardError, Quota, State, Submission, not_f
 
 _DAY = 86_400
 _OPEN = tuple(state for state in State if not state.final)
-_CANCEL = (State.RECEIVED, State.VALIDATING, State.QUEUED, State.SCORING)
 
 
 class Submissions(Accounts):
@@ -44,8 +43,8 @@ class Submissions(Accounts):
         archive_size : int
             Bytes that will be uploaded.
         archive_sha256 : str, optional
-            Held against what arrives. When the same archive was announced before and its upload broke off, the
-            submission of then comes back, so that it goes on.
+            Held against what arrives. When the same archive was announced before with the same meta data, the
+            submission of then comes back: a broken upload goes on, and an answer that was lost is given again.
         quota : Quota, optional
             Without one there is no limit.
         now : float, optional
@@ -69,8 +68,8 @@ class Submissions(Accounts):
         }
         with self.write() as connection:
             number = team_id(connection, check_name(team, "team"))
-            if (broken_off := _same_upload(connection, number, row)) is not None:
-                return get(connection, broken_off)
+            if (known := _same_upload(connection, number, row)) is not None:
+                return get(connection, known)
             if quota:
                 _check_quota(connection, number, quota, now)
             connection.execute(submission.insert().values(**row, team_id=number))
@@ -96,7 +95,7 @@ class Submissions(Accounts):
         """Stop a submission that has no score yet."""
         with self.write() as connection:
             now = get(connection, submission_id, lock=True)
-            if now.state not in _CANCEL:
+            if now.state.final:
                 raise _conflict(now, "cancelled", "only one without a score can be")
             stop = job.update().where(job.c.submission_id == submission_id, job.c.state.in_(("queued", "running")))
             connection.execute(stop.values(state="failed", owner=None, lease_until=None, error="cancelled"))
@@ -153,9 +152,11 @@ def _conflict(now: Submission, what: str, rule: str) -> BoardError:
 
 
 def _same_upload(connection: Connection, number: int, row: Mapping[str, Any]) -> str | None:
-    """Return the id of a submission of the same archive, with the same meta data, whose upload is not finished."""
-    same = [submission.c[name] == row[name] for name in ("state", "meta", "archive_size", "archive_sha256")]
-    query = sa.select(submission.c.id).where(submission.c.team_id == number, submission.c.uploaded.is_(None), *same)
+    """Return the id of a submission of the same archive, with the same meta data, that did not come to nothing."""
+    same = [submission.c[name] == row[name] for name in ("meta", "archive_size", "archive_sha256")]
+    alive = submission.c.state.in_((*_OPEN, State.SCORED))
+    query = sa.select(submission.c.id).where(submission.c.team_id == number, alive, *same)
+    query = query.order_by(submission.c.id.desc())
     found: str | None = connection.execute(query).scalar() if row["archive_sha256"] else None
     return found
 

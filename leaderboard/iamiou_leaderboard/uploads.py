@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -36,16 +37,11 @@ class Uploads(Submissions):
 
     def upload_offset(self, submission_id: str) -> int:
         """Return how many bytes have arrived."""
-        part = self.folder(submission_id) / "archive.part"
-        if self._awaited(submission_id).uploaded is None and part.exists():
-            return part.stat().st_size
-        whole = self.folder(submission_id) / "archive.zip"
-        return whole.stat().st_size if whole.exists() else 0
-
-    def restart_upload(self, submission_id: str) -> None:
-        """Forget what has arrived."""
-        self._open_for_upload(submission_id)
-        (self.folder(submission_id) / "archive.part").unlink(missing_ok=True)
+        known = self._awaited(submission_id)
+        if known.uploaded is not None:  # the archive itself may be gone by now
+            return known.archive_size
+        arrived = _arrived(self.folder(submission_id))
+        return arrived.stat().st_size if arrived.exists() else 0
 
     def append(self, submission_id: str, offset: int, chunks: Iterable[bytes]) -> int:
         """Write bytes that begin at ``offset`` and return where the next ones begin.
@@ -97,20 +93,7 @@ class Uploads(Submissions):
         known = self._awaited(submission_id)
         if known.uploaded is not None:
             return known
-        folder = self.folder(submission_id)
-        part, whole = folder / "archive.part", folder / "archive.zip"
-        if not part.exists() and whole.exists():  # stopped between the two steps below
-            part = whole
-        size = part.stat().st_size if part.exists() else 0
-        if size != known.archive_size:
-            text = f"{size} of {known.archive_size} bytes have arrived; send the others."
-            raise BoardError(text, "offset", 409)
-        digest = _sha256_of(part)
-        if known.archive_sha256 not in (None, digest):
-            part.unlink()
-            raise BoardError("The archive changed on its way (its sha256 differs); send it again.", "checksum", 409)
-        part.replace(whole)
-        _sync(whole)
+        digest = self._put_in_place(known)
         with self.write() as connection:
             if get(connection, submission_id, lock=True).state != State.RECEIVED:
                 return get(connection, submission_id)
@@ -120,6 +103,27 @@ class Uploads(Submissions):
                 connection.execute(job.insert().values(new_job(submission_id, "validate")))
                 self.audit(known.team, "uploaded", submission_id, f"sha256 {digest}", on=connection)
             return get(connection, submission_id)
+
+    def _put_in_place(self, known: Submission) -> str:
+        """Check the archive, give it its final name and return its sha256; two requests may try at once."""
+        folder, size, digest = self.folder(known.id), 0, ""
+        arrived = _arrived(folder)
+        with contextlib.suppress(FileNotFoundError), open(arrived, "r+b") as file:
+            _lock(file)
+            size = os.fstat(file.fileno()).st_size
+            if size == known.archive_size:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                if known.archive_sha256 not in (None, digest):
+                    arrived.unlink(missing_ok=True)
+                    text = "The archive changed on its way (its sha256 differs); send it again."
+                    raise BoardError(text, "checksum", 409)
+                with contextlib.suppress(FileNotFoundError):  # the other one was faster
+                    arrived.replace(folder / "archive.zip")
+        if not digest:
+            text = f"{size} of {known.archive_size} bytes have arrived; send the others."
+            raise BoardError(text, "offset", 409)
+        _sync(folder / "archive.zip")
+        return digest
 
     def give_up_uploads(self, now: float | None = None) -> None:
         """Cancel what was announced long ago and never came."""
@@ -173,9 +177,10 @@ def _lock(file: IO[bytes]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
 
 
-def _sha256_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _arrived(folder: Path) -> Path:
+    """Return where the bytes of an upload are; a stop may come between the archive's name and the database."""
+    part, whole = folder / "archive.part", folder / "archive.zip"
+    return whole if whole.exists() and not part.exists() else part
 
 
 def _sync(path: Path) -> None:

@@ -22,7 +22,7 @@ FILTERS = ("supervision", "backbone", "extra_data", "kind")
 _META = ("supervision", "backbone", "extra_data", "coco_pretrained", "foundation_models", "postprocessing", "stage")
 _LINKS = ("paper", "code")
 #: Images of data sets whose lists are fixed: a part of one is another data set.
-_IMAGES = {"voc2012-train": 1464, "voc2012-val": 1449}
+_IMAGES = {"voc2012-train": 1464, "voc2012-val": 1449, "voc2012-test": 1456, "coco2014-val": 40_504}
 
 
 def board_table(
@@ -124,7 +124,7 @@ def rounding(split: str) -> str:
     if split != HIDDEN:
         return "Full digits are shown, and instances and images one by one: the ground truth of this split is public."
     return (
-        f"Rounded to 0.1 points. What rests on fewer than {FEW_INSTANCES} instances or {FEW_IMAGES} images is not "
+        f"Rounded to three digits. What rests on fewer than {FEW_INSTANCES} instances or {FEW_IMAGES} images is not "
         "shown, nor what would give it away."
     )
 

@@ -16,7 +16,8 @@ from iamiou_leaderboard.types import BoardError, Job, State
 
 _REAP_EVERY = 5.0
 _PAUSE = 2.0
-_PENDING = (State.RECEIVED, State.VALIDATING)
+#: Where the archive is still needed, after an error for another try.
+_PENDING = (State.RECEIVED, State.VALIDATING, State.ERROR)
 _OVER = (State.REJECTED, State.ERROR, State.CANCELLED)
 
 
@@ -104,9 +105,10 @@ def sweep(opened: Opened, only: str | None = None) -> None:
             state = opened.store.submission(folder.name).state if left else State.RECEIVED
         except BoardError:  # a backup may hold files that are younger than its database
             continue
-        for path in left if state not in _PENDING else []:
+        for path in left:
             if path.suffix in (".zip", ".part"):
-                path.unlink(missing_ok=True)
+                if state not in _PENDING:
+                    path.unlink(missing_ok=True)
             elif state in _OVER:
                 shutil.rmtree(path, ignore_errors=True)
 

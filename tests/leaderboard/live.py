@@ -60,10 +60,11 @@ class Process:
 
     def children(self) -> list[int]:
         """Return the ids of the processes that it started."""
-        try:
-            return [int(p) for p in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
-        except OSError:
-            return []
+        found: list[int] = []
+        with contextlib.suppress(OSError):
+            for thread in Path(f"/proc/{self.pid}/task").iterdir():
+                found += [int(p) for p in (thread / "children").read_text().split()]
+        return found
 
     def __enter__(self) -> Process:
         return self

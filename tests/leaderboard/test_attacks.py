@@ -13,18 +13,23 @@ from typing import Any
 import pytest
 
 from iamiou_leaderboard.board import Opened, open_board
+from iamiou_leaderboard.client import Remote
 from iamiou_leaderboard.jobs import Checked
 from iamiou_leaderboard.scorer import Limits, score_in_subprocess
-from iamiou_leaderboard.types import State
 from iamiou_leaderboard.worker import work
 from tests.leaderboard.attacks import REFUSED, TAKEN, many
 from tests.leaderboard.boards import drawn, make_board, predictions, submit
+from tests.leaderboard.live import send
+from tests.leaderboard.web import Web
 
 #: A server allows six times the memory.
 LIMITS = Limits(memory=2**30, cpu=60, seconds=60, file=2**26)
 IMAGES = drawn(12)
-#: Those that would cost most go the whole way, each in a process of its own.
-WORST = ["zip slip", "overlapping members", "bomb by ratio", "bomb by count", "swollen data", "gigapixel", "pickle"]
+#: Those that would cost most go the whole way: over HTTP, to a worker, each into a process of its own.
+WORST = (
+    "zip slip", "symlink", "overlapping members", "bomb by ratio", "bomb by count", "swollen data", "gigapixel",
+    "pickle behind .png", "TIFF behind .png", "nested archive", "markup in a name", "size said enormous",
+)  # fmt: skip
 
 # What a scorer's process does, for one archive after another; it prints what came of each, and how long it took.
 READ_ALL = """
@@ -112,30 +117,39 @@ def test_nothing_was_written_beside_the_submissions(board: Opened, results: dict
     assert not [p for p in places if "evil" in p.name]
 
 
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Web, dict[str, str]]]:
+    """A server to which the worst archives were uploaded, an honest one last, and whose worker has read them."""
+    folder = tmp_path_factory.mktemp("served")
+    web, ids = Web(make_board(folder / "board", IMAGES), ()), {}
+    builders = {name: REFUSED[name][0] for name in WORST} | {"plain": TAKEN["plain"]}
+    for name, build in builders.items():
+        path = folder / "archive.zip"
+        path.write_bytes(build(predictions(IMAGES)))
+        ids[name] = send(Remote(web.url, web.tokens["Lab"]), path, {"method": name.strip(".")}, lambda *_: None)
+    work(web.directory, once=True, limits=LIMITS)
+    yield web, ids
+    web.close()
+
+
 @pytest.mark.parametrize("name", WORST)
-def test_the_worst_in_a_process_of_their_own(board: Opened, name: str) -> None:
-    entry = submit(board, REFUSED[name][0](predictions(IMAGES)), team=f"{name}, alone")
-    job = board.store.claim("test")
-    assert job and job.submission == entry.id
-    outcome = score_in_subprocess(board, job, LIMITS)
-    assert isinstance(outcome, Checked), outcome
-    assert {p["kind"] for p in outcome.report["problems"]} == {REFUSED[name][1]}
-    assert board.store.finish_job(job, outcome)
-    after = board.store.submission(entry.id)
-    assert after.state == State.REJECTED
-    assert after.report == outcome.report
+def test_the_worst_over_http_are_rejected_with_the_reason(attacked: tuple[Web, dict[str, str]], name: str) -> None:
+    web, ids = attacked
+    view = web.client("Lab").get(f"/api/v1/submissions/{ids[name]}").json()
+    assert view["state"] == "rejected" and view["reason"]
+    assert {p["kind"] for p in view["problems"] if p["fatal"]} == {REFUSED[name][1]}
+    page = web.browser("Lab").get(f"/submissions/{ids[name]}").text
+    assert "Rejected" in page and "<script>alert" not in page
+    assert list(web.opened.store.folder(ids[name]).iterdir()) == [], "the archive goes, the reason stays"
+    assert web.client("Other").get(f"/api/v1/submissions/{ids[name]}").status_code == 404
 
 
-def test_a_refused_archive_goes_and_its_reason_stays(tmp_path: Path) -> None:
-    place = make_board(tmp_path / "board", IMAGES)
-    opened = open_board(place)
-    entry = submit(opened, REFUSED["zip slip"][0](predictions(IMAGES)))
-    work(place, once=True, limits=LIMITS)
-    after = opened.store.submission(entry.id)
-    assert after.state == State.REJECTED and after.report
-    assert after.report["problems"][0]["kind"] == "unsafe-path"
-    assert list(opened.store.folder(entry.id).iterdir()) == []
-    opened.close()
+def test_after_the_worst_the_server_serves_and_the_worker_scores(attacked: tuple[Web, dict[str, str]]) -> None:
+    web, ids = attacked
+    (row,) = web.client().get("/api/v1/board").json()["rows"]
+    assert (row["id"], row["rank"]) == (ids["plain"], 1)
+    places = [*web.directory.rglob("*"), *web.directory.parent.iterdir(), *Path("/tmp").glob("evil*")]
+    assert not [p for p in places if "evil" in p.name]
 
 
 def test_an_archive_that_takes_too_long_is_refused_as_such(board: Opened) -> None:

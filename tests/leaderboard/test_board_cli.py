@@ -57,7 +57,7 @@ def test_a_boards_whole_life(capsys, devkit, tmp_path):
     text = good(capsys, "leaderboard", "show", board, bad.id)
     assert "problem [missing-prediction]: 19 images have no prediction" in text
     assert json.loads(good(capsys, "leaderboard", "show", board, entry.id, "--format", "json"))["state"] == "scored"
-    assert "0 submissions are queued" in good(capsys, "leaderboard", "rescore", board)
+    assert good(capsys, "leaderboard", "rescore", board) == "Queued for metric version 1.0: 0 submissions.\n"
     assert "Copied the board and 2" in good(capsys, "leaderboard", "backup", board, tmp_path / "copy")
     good(capsys, "leaderboard", "withdraw", board, entry.id, "--reason", "A bug in the training.")
     assert opened.store.submission(entry.id).reason == "A bug in the training."

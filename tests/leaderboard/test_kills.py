@@ -19,7 +19,7 @@ from iamiou_leaderboard import client
 from iamiou_leaderboard.board import Opened, open_board
 from iamiou_leaderboard.client import Remote, digest_of
 from iamiou_leaderboard.types import State
-from tests.leaderboard.boards import drawn, make_board
+from tests.leaderboard.boards import drawn, make_board, packed, predictions, submit
 from tests.leaderboard.live import Process, Server, send, token, until, variant
 
 IMAGES = drawn(10)
@@ -160,11 +160,25 @@ def test_nothing_is_lost_scored_twice_or_stuck(kills, tmp_path, capsys, monkeypa
         sys.stdout.write(f"\nkills: seed {seed}, {kills} in {seconds:.0f} s, all scored once: {counts}\n")
 
 
+def test_serve_starts_a_worker_again_that_was_killed(tmp_path):
+    board = make_board(tmp_path / "board", IMAGES)
+    opened = open_board(board)
+    entry = submit(opened, packed(predictions(IMAGES)))
+    with Server(board, workers=1) as server:
+        until(server.children)
+        until(lambda: opened.store.submission(entry.id).state == State.VALIDATING)
+        (worker,) = server.children()
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: opened.store.submission(entry.id).state.final)
+        assert worker not in server.children()
+        check_books(opened, 1)
+    assert any("worker stopped" in line["detail"] for line in opened.store.audit_log())
+    opened.close()
+
+
 def test_three_failures_end_in_error_with_the_reason(tmp_path):
     """A submission whose scorer is killed every time is given up, and does not count against the quota."""
     board = make_board(tmp_path / "board", IMAGES)
-    from tests.leaderboard.boards import packed, predictions, submit
-
     opened = open_board(board)
     entry = submit(opened, packed(predictions(IMAGES)))
     with Process("worker", board) as worker:

@@ -172,6 +172,10 @@ def test_what_takes_too_long_ends_in_error_after_three_attempts(opened):
     work(opened.directory, once=True, limits=Limits(seconds=0))
     found = opened.store.submission(entry.id)
     assert found.state is State.ERROR and "more than 0 seconds" in found.reason and "3 times" in found.reason
+    assert opened.store.retry() == 1
+    work(opened.directory, once=True)
+    assert opened.store.submission(entry.id).state is State.SCORED, "its archive was kept"
+    assert [p.name for p in opened.store.folder(entry.id).iterdir()] == ["labels.zip"]
 
 
 def test_an_archive_that_takes_too_much_is_rejected_and_a_score_is_our_fault():

@@ -129,13 +129,10 @@ def test_pieces_must_follow_one_another(store):
         store.append(entry.id, 3, [b"4", b"56"])
     assert e.value.status == 413
     assert store.upload_offset(entry.id) == 4, "what was good stays"
-    store.restart_upload(entry.id)
-    assert store.append(entry.id, 0, [b"12345"]) == 5
+    assert store.append(entry.id, 4, [b"5"]) == 5
     store.finish_upload(entry.id)
     with pytest.raises(BoardError, match="takes no more bytes"):
         store.append(entry.id, 5, [b"6"])
-    with pytest.raises(BoardError, match="takes no more bytes"):
-        store.restart_upload(entry.id)
 
 
 def test_a_connection_that_breaks_keeps_what_arrived(store):
@@ -181,7 +178,7 @@ def test_a_full_disk_rejects_one_upload_and_nothing_else(store):
 
 @pytest.mark.parametrize("bad", ["", "../../etc/passwd", "0" * 26 + "/..", "x" * 26, "\0" * 26])
 def test_nothing_but_an_id_becomes_a_path(store, bad):
-    for call in (store.submission, store.upload_offset, store.finish_upload, store.folder, store.restart_upload):
+    for call in (store.submission, store.upload_offset, store.finish_upload, store.folder):
         with pytest.raises(BoardError) as e:
             call(bad)
         assert e.value.status == 404 and "passwd" not in str(e.value)
@@ -201,6 +198,55 @@ def test_three_failures_end_in_error_with_the_reason(store):
     assert store.claim("w") is None
     found = store.submission(entry.id)
     assert found.state is State.ERROR and "3 times: It broke." in found.reason
+
+
+def test_an_operator_tries_again_what_ended_in_error(store):
+    """With new attempts, from where it stood: one unchecked, one checked, one whose team was faster."""
+    unchecked = uploaded(store)
+    for _ in range(ATTEMPTS):
+        store.fail_job(store.claim("w"), "It broke.")
+    checked, twin = [], []
+    for team, found in (("Lab", checked), ("Other", twin)):
+        found.append(uploaded(store, team).id)
+        assert store.finish_job(store.claim("w"), Checked(GOOD, f"of {team}"))
+        store.fail_job(store.claim("w"), "It broke.", final=True)
+    second = score(store, "of Other", team="Other")
+    assert store.retry() == 2 and store.retry() == 0
+    states = {s.id: s.state for s in store.submissions()}
+    assert states == {
+        unchecked.id: State.RECEIVED, checked[0]: State.QUEUED, twin[0]: State.ERROR, second: State.SCORED
+    }  # fmt: skip
+    assert store.submission(checked[0]).reason == "" and store.submission(checked[0]).finished is None
+    again = [store.claim("w") for _ in range(2)]
+    assert [(j.submission, j.kind, j.attempts) for j in again] == [
+        (unchecked.id, "validate", 1), (checked[0], "score", 1)
+    ]  # fmt: skip
+    assert [line["action"] for line in store.audit_log()].count("tried-again") == 2
+
+
+def test_the_same_announcement_is_the_same_submission(store):
+    """An answer that got lost is given again, whatever has happened since; what came to nothing may be tried anew."""
+    digest = hashlib.sha256(b"12345").hexdigest()
+
+    def announce(team="Lab", meta=META, **more):
+        return store.create_submission(team, meta, archive_size=5, archive_sha256=digest, **more).id
+
+    first = announce()
+    store.append(first, 0, [b"123"])
+    assert announce() == first and store.upload_offset(first) == 3
+    store.append(first, 3, [b"45"])
+    store.finish_upload(first)
+    for outcome in (None, Checked(GOOD, "i"), Scored((a_score(first),))):
+        if outcome:
+            assert store.finish_job(store.claim("w"), outcome)
+        assert announce(quota=Quota(1, 7, 1)) == first, "it costs nothing"
+        assert store.upload_offset(first) == 5 and store.finish_upload(first).id == first
+    (store.folder(first) / "archive.zip").unlink()  # as a worker does
+    assert store.upload_offset(first) == 5
+    others = {announce(team="Other"), announce(meta={**META, "seed": 1})}
+    assert len(others | {first}) == 3
+    store.withdraw(first, "Lab")
+    assert announce() not in others | {first}
 
 
 def test_a_worker_that_is_silent_loses_its_job(store):

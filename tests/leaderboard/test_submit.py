@@ -128,7 +128,24 @@ def test_the_same_command_goes_on_where_it_was_stopped(server, secret, tmp_path,
     second = send(remote, path, META, lambda done, total: places.append(done))
     assert first == second
     assert places[0] > path.stat().st_size / 2
-    assert remote.create(META, path.stat().st_size, digest_of(path)) != first  # that one is complete now
+
+
+def test_an_answer_that_gets_lost_makes_no_second_submission(server, board, preds, capsys, monkeypatch):
+    """The server has taken everything, and the client dies before it hears of that; so it asks again."""
+    ask, secret = Remote._ask, token(board, "Far away")
+    common = ("submit", preds, "--to", server.url, "--method", "lost", "--token", secret)
+
+    def lose(self, method, place, body=None):
+        answer = ask(self, method, place, body)
+        if place.endswith("/complete"):
+            raise IncompleteError("The line is dead.")
+        return answer
+
+    with monkeypatch.context() as m:
+        m.setattr(Remote, "_ask", lose)
+        assert run(capsys, *common).code == 3
+    first, second = good(capsys, *common, "--wait"), good(capsys, *common, "--wait")
+    assert first == second and first.startswith("Submitted 'lost' to 'Drawn' as 0") and "rank " in first
 
 
 def test_a_server_that_stays_away_can_be_met_later(secret, tmp_path, capsys, preds):

@@ -141,7 +141,7 @@ def test_badges_say_what_a_comparison_says(opened):
     opened.store.add_pair(numbers[ids[1]], numbers[ids[2]], PairRow(0.1, 0.05, 0.2, 0.001))
     rows = board_table(opened).rows
     assert [r.badge for r in rows] == ["", "same", ""]
-    assert "10.0 points apart (95 % interval -1.0 to 20.0), p = 0.09" in rows[1].badge_text
+    assert "0.100 apart (95 % interval -0.010 to 0.200), p = 0.09" in rows[1].badge_text
     opened.store.withdraw(ids[1], "Lab")
     assert [r.badge for r in board_table(opened).rows] == ["", "unknown"], "other neighbours, another question"
 
@@ -373,6 +373,7 @@ def test_provenance_says_everything_but_the_host(scored):
         "metric",
         "iamiou",
         "data set",
+        "digest",
         "python",
         "system",
         "numpy",
@@ -381,7 +382,7 @@ def test_provenance_says_everything_but_the_host(scored):
         "started",
         "finished",
     }
-    assert found["data set"] == opened.board.digests["hidden"]
+    assert (found["data set"], found["digest"]) == ("drawn", opened.board.digests["hidden"])
     assert len(found["started"]) == len("2026-11-21T09:30:00Z"), "whole seconds"
     assert "host" in submission_view(opened, ids[0], ADMIN).splits["hidden"].provenance
 

@@ -28,7 +28,7 @@ ROUTES = [
     *(f"GET /api/v1/{name}" for name in ("board", "board.csv", "history", "rules", "compare", "submissions")),
     "POST /api/v1/submissions",
     "GET /api/v1/submissions/{submission_id}",
-    *(f"{verb} /api/v1/submissions/{{submission_id}}/archive" for verb in ("HEAD", "PATCH", "PUT")),
+    *(f"{verb} /api/v1/submissions/{{submission_id}}/archive" for verb in ("HEAD", "PATCH")),
     *(f"POST /api/v1/submissions/{{submission_id}}/{verb}" for verb in ("complete", "cancel", "withdraw")),
 ]
 

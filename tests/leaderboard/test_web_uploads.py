@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -67,24 +68,51 @@ def test_what_arrived_before_the_connection_broke_counts(web, archive, announced
     assert client.post(announced.replace("/archive", "/complete")).status_code == 200
 
 
-def test_whole_body(web, archive, announced):
-    client = web.client("Lab")
-    client.put(announced, content=archive[:10], headers=OCTETS)
-    answer = client.put(announced, content=archive, headers=OCTETS)
-    assert (answer.status_code, answer.headers["upload-offset"]) == (204, str(len(archive)))
-    assert client.post(announced.replace("/archive", "/complete")).status_code == 200
+def test_of_requests_at_one_offset_one_is_taken(web):
+    """Each body is longer than what is written at once, so that the others come in between."""
+    size, clients = 3_000_000, [web.client("Lab") for _ in range(6)]
+    made = clients[0].post("/api/v1/submissions", json={"meta": {"method": "crowd"}, "size": 2 * size}).json()
+    for start in (0, size):
+
+        def one(k, headers=OCTETS | {"upload-offset": str(start)}):
+            return clients[k].patch(made["upload"], content=bytes([k]) * size, headers=headers)
+
+        with ThreadPoolExecutor(len(clients)) as pool:
+            answers = list(pool.map(one, range(len(clients))))
+        assert sorted(a.status_code for a in answers) == [204] + [409] * 5
+        winner = next(k for k, a in enumerate(answers) if a.status_code == 204)
+        part = (web.opened.store.folder(made["id"]) / "archive.part").read_bytes()
+        assert part[start:] == bytes([winner]) * size
+    web.opened.store.cancel(made["id"], "Lab")
+
+
+def test_complete_asked_by_many_at_once_is_done_once(web, archive, announced):
+    clients = [web.client("Lab") for _ in range(6)]
+    clients[0].patch(announced, content=archive, headers=OCTETS | {"upload-offset": "0"})
+    with ThreadPoolExecutor(len(clients)) as pool:
+        answers = list(pool.map(lambda c: c.post(announced.replace("/archive", "/complete")), clients))
+    assert [a.status_code for a in answers] == [200] * 6
+    name = announced.split("/")[-2]
+    assert [line["action"] for line in web.opened.store.audit_log() if line["submission_id"] == name] == [
+        "created",
+        "uploaded",
+    ]
 
 
 def test_other_bytes_than_announced(web, archive, announced):
-    client = web.client("Lab")
-    assert client.put(announced, content=archive + b"x", headers=OCTETS).status_code == 413
-    client.put(announced, content=bytes(len(archive)), headers=OCTETS)
+    client, start = web.client("Lab"), OCTETS | {"upload-offset": "0"}
+    assert client.patch(announced, content=archive + b"x", headers=start).status_code == 413
+    left = int(client.head(announced).headers["upload-offset"])
+    client.patch(announced, content=bytes(len(archive) - left), headers=OCTETS | {"upload-offset": str(left)})
     answer = client.post(announced.replace("/archive", "/complete"))
     assert (answer.status_code, answer.json()["code"]) == (409, "checksum")
+    assert client.patch(announced, content=archive, headers=start).status_code == 204  # it may be sent again
+    assert client.post(announced.replace("/archive", "/complete")).status_code == 200
 
 
 def test_another_content_type(web, announced):
-    answer = web.client("Lab").put(announced, content=b"x", headers={"content-type": "application/zip"})
+    headers = {"content-type": "application/zip", "upload-offset": "0"}
+    answer = web.client("Lab").patch(announced, content=b"x", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (415, "content-type")
 
 
@@ -100,7 +128,7 @@ def test_a_full_disk_rejects_the_upload_and_keeps_serving(web, archive, announce
 
     with monkeypatch.context() as m:
         m.setattr("iamiou_leaderboard.uploads.os.fdopen", full)
-        answer = web.client("Lab").put(announced, content=archive, headers=OCTETS)
+        answer = web.client("Lab").patch(announced, content=archive, headers=OCTETS | {"upload-offset": "0"})
     assert (answer.status_code, answer.json()["code"]) == (507, "disk-full")
     here = web.client("Lab").get(announced.removesuffix("/archive")).json()
     assert here["state"] == "rejected" and "disk is full" in here["reason"]

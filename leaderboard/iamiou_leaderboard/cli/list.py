@@ -43,17 +43,13 @@ def list_(directory: str, split: str | None, everything: bool, style: str) -> No
 
 def _text(board: Table) -> str:
     """Write the board as text; ``=`` marks a row that cannot be told from the one above."""
-    from iamiou_leaderboard.cli.printing import day, points, table
+    from iamiou.wording import number
+    from iamiou_leaderboard.cli.printing import day, table
 
     head = ["rank", "", "method", "team", "date", *board.columns, "id"]
     rows = []
     for row in board.rows:
-        cells = [
-            ("–" if row.cells[c].value is None else f"{row.cells[c].value:.1f}")
-            if c == "phantoms"
-            else points(row.cells[c].value)
-            for c in board.columns
-        ]
+        cells = [number(row.cells[c].value, 1 if c == "phantoms" else 3) for c in board.columns]
         mark = {"same": "=", "unknown": "?"}.get(row.badge, "")
         date = day(row.date) if row.date else row.year
         rows.append([str(row.rank or "–"), mark, row.method, row.team, date, *cells, row.id or row.kind])

@@ -28,14 +28,5 @@ def day(stamp: int | None) -> str:
     return "–" if stamp is None else time.strftime("%Y-%m-%d", time.gmtime(stamp))
 
 
-def points(value: float | None) -> str:
-    """Write a score from 0 to 1 in percent.
-
-    >>> points(0.54321), points(None)
-    ('54.3', '–')
-    """
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
 def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)

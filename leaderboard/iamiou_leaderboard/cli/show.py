@@ -28,11 +28,12 @@ def show(directory: str, submission: str, style: str) -> None:
         view = submission_view(opened, submission, Viewer("admin"))
     finally:
         opened.close()
-    click.echo(json.dumps(as_json(view), indent=2, ensure_ascii=False) if style == "json" else _text(view))
+    click.echo(json.dumps(as_json(view), indent=2, ensure_ascii=False) if style == "json" else _text(view, directory))
 
 
-def _text(view: SubmissionView) -> str:
-    from iamiou_leaderboard.cli.printing import day, points, table
+def _text(view: SubmissionView, directory: str) -> str:
+    from iamiou.wording import number
+    from iamiou_leaderboard.cli.printing import day, table
 
     lines = [f"{view.method} by {view.team}, {day(view.created)}, {view.state.value}. {view.reason}".rstrip()]
     for p in view.problems:
@@ -40,14 +41,19 @@ def _text(view: SubmissionView) -> str:
         lines.append(
             f"{'problem' if p['fatal'] else 'warning'} [{p['kind']}]: {p['count']} {p['what']}: {names}. {p['hint']}"
         )
+    if view.state == "error":
+        lines.append(
+            f"What went wrong: {directory}/logs/{view.id}-*.log. To try again: "
+            f"iamiou leaderboard rescore {directory} --failed"
+        )
     for split, shown in view.splits.items():
         where = f"rank {shown.rank} of {shown.of}" if shown.rank else "no score of this metric version"
         lines += ["", f"{split} split: {where}"]
         rows = [
             [
                 name,
-                points(c.value),
-                f"{points(c.low)} to {points(c.high)}",
+                number(c.value),
+                f"{number(c.low)} to {number(c.high)}",
                 str(c.instances or "–"),
                 str(c.images or "–"),
             ]

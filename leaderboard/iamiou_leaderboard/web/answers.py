@@ -32,7 +32,7 @@ class Upload(BaseModel):
     """Where the archive goes."""
 
     id: str
-    upload: str = Field(description="Address for PATCH, PUT and HEAD.")
+    upload: str = Field(description="Address for PATCH and HEAD.")
     offset: int = Field(description="Where the next byte belongs.")
 
 

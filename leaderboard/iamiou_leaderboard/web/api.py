@@ -8,7 +8,16 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from iamiou_leaderboard import views
 from iamiou_leaderboard.meta import parse_meta
-from iamiou_leaderboard.types import BoardError, ComparisonView, HistoryPoint, SubmissionView, Table, Viewer, not_found
+from iamiou_leaderboard.types import (
+    BoardError,
+    ComparisonView,
+    HistoryPoint,
+    Submission,
+    SubmissionView,
+    Table,
+    Viewer,
+    not_found,
+)
 from iamiou_leaderboard.web import pages
 from iamiou_leaderboard.web.answers import Announcement, Id, Rules, Upload, refusals
 from iamiou_leaderboard.web.csv_table import to_csv
@@ -46,10 +55,21 @@ Member = Annotated[Viewer, Depends(member)]
 router = APIRouter(prefix=API, tags=["board"])
 
 
-def owned(here: Site, submission_id: str, who: Viewer) -> None:
-    """Refuse what belongs to another team, in the words for what does not exist."""
-    if not who.owns(here.store.submission(submission_id).team):
+def owned(here: Site, submission_id: str, who: Viewer) -> Submission:
+    """Return a submission; refuse what belongs to another team, in the words for what does not exist."""
+    found = here.store.submission(submission_id)
+    if not who.owns(found.team):
         raise not_found(submission_id)
+    return found
+
+
+def end(here: Site, submission_id: str, who: Viewer, how: str) -> None:
+    """Cancel or withdraw a submission, and say who did."""
+    by = "its team" if owned(here, submission_id, who).team == who.team else "the operator"
+    if how == "cancel":
+        here.store.cancel(submission_id, who.team, f"Cancelled by {by}.")
+    else:
+        here.store.withdraw(submission_id, who.team, f"Withdrawn by {by}.")
 
 
 def create(here: Site, who: Viewer, meta: dict[str, Any], size: int, sha256: str | None) -> Upload:
@@ -136,8 +156,7 @@ _OFFSET = {"headers": {"Upload-Offset": {"schema": {"type": "integer"}, "descrip
 )  # fmt: skip
 def upload_state(here: Here, who: Member, submission_id: Id) -> Response:
     """Say how many bytes have arrived."""
-    owned(here, submission_id, who)
-    length = here.store.submission(submission_id).archive_size
+    length = owned(here, submission_id, who).archive_size
     return _at(here.store.upload_offset(submission_id), {"upload-length": str(length)})
 
 
@@ -156,15 +175,6 @@ async def upload_piece(
     return _at(await receive(request, piece(here.store, who, submission_id), upload_offset))
 
 
-@router.put(
-    "/submissions/{submission_id}/archive", tags=["submissions"], status_code=204, openapi_extra=OCTETS,
-    responses={204: {"description": "Taken.", **_OFFSET}, **refusals(404, 409, 415, 507)},
-)  # fmt: skip
-async def upload_whole(request: Request, here: Here, who: Member, submission_id: Id) -> Response:
-    """Take the whole archive, from its first byte."""
-    return _at(await receive(request, piece(here.store, who, submission_id, anew=True), 0))
-
-
 @router.post("/submissions/{submission_id}/complete", tags=["submissions"], responses=refusals(404, 409))
 def complete(here: Here, who: Member, submission_id: Id) -> SubmissionView:
     """End the upload; the submission goes into the queue."""
@@ -176,14 +186,12 @@ def complete(here: Here, who: Member, submission_id: Id) -> SubmissionView:
 @router.post("/submissions/{submission_id}/cancel", tags=["submissions"], responses=refusals(404, 409))
 def cancel(here: Here, who: Member, submission_id: Id) -> SubmissionView:
     """Stop a submission that has no score yet."""
-    owned(here, submission_id, who)
-    here.store.cancel(submission_id, who.team)
+    end(here, submission_id, who, "cancel")
     return views.submission_view(here.opened, submission_id, viewer=who)
 
 
 @router.post("/submissions/{submission_id}/withdraw", tags=["submissions"], responses=refusals(404, 409))
 def withdraw(here: Here, who: Member, submission_id: Id) -> SubmissionView:
     """Take a scored submission off the table."""
-    owned(here, submission_id, who)
-    here.store.withdraw(submission_id, who.team)
+    end(here, submission_id, who, "withdraw")
     return views.submission_view(here.opened, submission_id, viewer=who)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from iamiou_leaderboard.board import Opened
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
-_ARCHIVE = re.compile(rf"(PUT|PATCH) {API}/submissions/[0-9A-Z]{{26}}/archive")
+_ARCHIVE = re.compile(rf"PATCH {API}/submissions/[0-9A-Z]{{26}}/archive")
 
 
 def create_app(opened: Opened, *, hosts: Iterable[str] = LOCAL, public_url: str = "") -> Guard:

@@ -15,7 +15,7 @@ from iamiou.errors import InputError
 from iamiou_leaderboard import views
 from iamiou_leaderboard.types import BoardError
 from iamiou_leaderboard.web import pages
-from iamiou_leaderboard.web.api import Here, create, owned
+from iamiou_leaderboard.web.api import Here, create, end
 from iamiou_leaderboard.web.sessions import FORM_FIELD, Sessions, Visit
 from iamiou_leaderboard.web.site import ASSETS, Site, asset
 from iamiou_leaderboard.web.uploads import BUFFER
@@ -136,11 +136,9 @@ async def signed_out(request: Request) -> Response:
 async def change(request: Request, here: Here, submission_id: str, action: str) -> Response:
     """Withdraw or cancel a submission."""
     visit, _ = await _form(request)
-    actions: dict[str, Any] = {"withdraw": here.store.withdraw, "cancel": here.store.cancel}
-    if action not in actions:
+    if action not in ("cancel", "withdraw"):
         raise BoardError("There is no such page.", "not-found", 404)
-    await run_in_threadpool(owned, here, submission_id, visit.viewer)
-    await run_in_threadpool(actions[action], submission_id, visit.viewer.team)
+    await run_in_threadpool(end, here, submission_id, visit.viewer, action)
     return RedirectResponse(here.links.submission(submission_id), 303)
 
 

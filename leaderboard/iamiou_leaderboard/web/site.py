@@ -131,11 +131,11 @@ def heat(value: float | None) -> str:
 def label(name: str) -> str:
     """Write a key of the meta data for people.
 
-    >>> label("coco_pretrained"), label("extra_data")
-    ('COCO pretrained', 'Extra data')
+    >>> label("coco_pretrained"), label("extra_data"), label("iamiou")
+    ('COCO pretrained', 'Extra data', 'iamiou')
     """
     text = name.replace("_", " ")
-    return (text[:1].upper() + text[1:]).replace("Coco", "COCO")
+    return text if text == "iamiou" else (text[:1].upper() + text[1:]).replace("Coco", "COCO")
 
 
 def headline(name: str) -> tuple[str, str]:

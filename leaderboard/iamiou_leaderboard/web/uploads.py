@@ -24,7 +24,7 @@ OCTETS: dict[str, Any] = {
 Write = Callable[[int, bytes], int]
 
 
-def piece(store: Store, who: Viewer, submission_id: str, *, anew: bool = False) -> Write:
+def piece(store: Store, who: Viewer, submission_id: str) -> Write:
     """Return what writes bytes of one upload at an offset and says where the next belong.
 
     The owner is asked for before the first byte is written, and so before a body is read.
@@ -36,8 +36,6 @@ def piece(store: Store, who: Viewer, submission_id: str, *, anew: bool = False) 
         if not started:
             if not who.owns(store.submission(submission_id).team):
                 raise not_found(submission_id)
-            if anew:
-                store.restart_upload(submission_id)
             started = True
         return store.append(submission_id, offset, [data] if data else [])
 
