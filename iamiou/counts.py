@@ -185,10 +185,10 @@ def from_arrays(num_classes: int, images: Sequence[str], arrays: dict[str, Any])
             label = array[:, CLASS if width == 7 else PHANTOM_CLASS]
             if array.min() < 0 or array[:, 0].max() >= n or label.max() >= c:
                 raise InputError(f"The saved counts name an image or a class in '{name}' that they do not hold.")
-    records = {name: _sort_rows(arrays[name]) for name in ("instances", "phantoms")}
+    records = {name: sort_rows(arrays[name]) for name in ("instances", "phantoms")}
     return Counts(num_classes, tuple(images), **arrays | records)
 
 
-def _sort_rows(table: Ints) -> Ints:
+def sort_rows(table: Ints) -> Ints:
     """Sort a table of records by its columns, the first first."""
     return table[np.lexsort(table.T[::-1])]

@@ -93,7 +93,7 @@ def work_apart(jobs: Sequence[Callable[[Iterator[str]], T]], images: Shared) -> 
             results.append(found)
     finally:
         for child in children:
-            child.terminate()
+            child.kill()  # it holds nothing, and may have inherited a handler of gentler signals
             child.join()
     if images.progress:
         images.progress(len(images.items), len(images.items))

@@ -44,7 +44,7 @@ def test_a_cell_that_the_cap_leaves_empty_says_so_everywhere(tmp_path, capsys):
     why = "the others stand only in images with more than 8 instances of a class, which the cap leaves out"
     assert "cat 0* 9 0 0 1 1" in out
     assert f"* fewer than are wanted and there: {why}." in out
-    assert f"of 60 other cells, 1 hold fewer than there are (cat S 0 of 9): {why}" in out
+    assert f"of 60 other cells, 1 holds fewer than there are (cat S 0 of 9): {why}" in out
     page = (root / "report.html").read_text()
     assert "<small>of 9*</small>" in page and f"* Fewer than are wanted and there: {why}." in page
     sheet = (root / "DATASHEET.md").read_text()
