@@ -121,7 +121,8 @@ def _shortfall(candidates: Candidates, have: Ints, full: NDArray[np.bool_], per_
     text = f"instances missing in the {counted(int(full.sum()), 'cell')} for which {per_cell} are available"
     if not full.all():
         less = np.argwhere(~full & (have < candidates.available)).tolist()
-        text += f"; of {counted(int((~full).sum()), 'other cell')}, {len(less) or 'none'} hold{'s' if len(less) == 1 else ''} fewer than there are"
+        hold = "holds" if len(less) == 1 else "hold"
+        text += f"; of {counted(int((~full).sum()), 'other cell')}, {len(less) or 'none'} {hold} fewer than there are"
         if less:
             found = [f"{_cell(candidates, (c, b))} {have[c, b]} of {candidates.available[c, b]}" for c, b in less]
             text += f" ({name_some(found)}): {why}"
