@@ -16,15 +16,15 @@ from typing import Any
 class Ratio:
     """How many times as long one thing takes as another, over interleaved rounds."""
 
+    low: float  # quartiles and median of the rounds' own ratios
     value: float
-    low: float  # quartiles of the rounds' own ratios
     high: float
 
     def __str__(self) -> str:
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
     def inverse(self) -> Ratio:
-        return Ratio(1 / self.value, 1 / self.high, 1 / self.low)
+        return Ratio(1 / self.high, 1 / self.value, 1 / self.low)
 
 
 class Times:
@@ -39,10 +39,9 @@ class Times:
         return sum(median(item) for item in zip(*rounds, strict=True)) / len(rounds[0])
 
     def ratio(self, name: str, other: str) -> Ratio:
-        """Compare `name` with `other`: above 1 means that `name` takes longer."""
+        """Compare `name` with `other`, round by round: above 1 means that `name` takes longer."""
         each = [sum(a) / sum(b) for a, b in zip(self.seconds[name], self.seconds[other], strict=True)]
-        low, _, high = quantiles(each, n=4) if len(each) > 1 else each * 3
-        return Ratio(self.of(name) / self.of(other), low, high)
+        return Ratio(*quantiles(each, n=4) if len(each) > 1 else each * 3)
 
 
 def interleave(

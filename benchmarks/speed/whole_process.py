@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from goals import Measured
-from timing import Ratio, Run, Times, compare, interleave_processes, run
+from timing import Run, Times, compare, interleave_processes, run
 
 Command = list[str | Path]
 
@@ -48,7 +48,7 @@ class Tools:
 
 
 def subset(tools: Tools, name: str, parts: list[str], number: int, copies: int = 1) -> Path:
-    """Return a folder with links to the first `number` images of a set, `copies` times under other names."""
+    """Return a folder with copies of the first `number` images of a set, `copies` times under other names."""
     folder = tools.work / f"{name}-{number}x{copies}"
     shutil.rmtree(folder, ignore_errors=True)
     names = []
@@ -57,7 +57,7 @@ def subset(tools: Tools, name: str, parts: list[str], number: int, copies: int =
         names = sorted(file.name for file in (tools.data / name / part).iterdir())[:number]
         for copy in range(copies):
             for file in names:
-                (folder / part / f"{copy}-{file}").symlink_to((tools.data / name / part / file).resolve())
+                shutil.copyfile(tools.data / name / part / file, folder / part / f"{copy}-{file}")
     lists = folder / "truth/ImageSets/Segmentation"
     lists.mkdir(parents=True)
     (lists / "val.txt").write_text("".join(f"{c}-{Path(n).stem}\n" for c in range(copies) for n in names))
@@ -136,31 +136,31 @@ def start(tools: Tools) -> dict[str, Measured]:
 
 
 def threads(tools: Tools) -> dict[str, Measured]:
-    """Compare two threads with one, images only, beside a control that never holds the interpreter's lock."""
+    """Compare two threads with one, images only, beside a control that never holds the interpreter's lock.
+
+    Images stand there several times under other names, so that a run takes seconds and start-up little of them.
+    """
     found = {}
-    for name, parts, number, key in (
-        ("voc", VOC_PARTS, 1449, "VOC-like"),
-        ("city", ["semantic", "instances", "predictions"], 50, "City-like"),
+    for name, parts, few, many, copies, key in (
+        ("voc", VOC_PARTS, 144, 1449, 4, "VOC-like"),
+        ("city", ["semantic", "instances", "predictions"], 50, 50, 8, "City-like"),
     ):
         commands = {}
-        for size in (number, number // 10):
-            folder = subset(tools, name, parts, size)
+        for size, folder in (
+            ("few", subset(tools, name, parts, few)),
+            ("many", subset(tools, name, parts, many, copies)),
+        ):
             ids = folder / "truth/ImageSets/Segmentation/val.txt"
             sides = ("--semantic", folder / parts[0], "--instances", folder / parts[1], "--list", ids)
             command = tools.iamiou("score", folder / "predictions", *sides, "--bootstrap", "0", "--threads")
-            commands |= {f"{size} on 1": [*command, "1"], f"{size} on 2": [*command, "2"]}
-        rounds, controls = tools.rounds(7), []
+            commands |= {f"{size} {n}": [*command, n] for n in ("1", "2")}
+        rounds, controls = tools.rounds(11), []
         runs: dict[str, list[Run]] = {key: [] for key in commands}
         for _ in range(rounds):
             controls.append(control())
             for label, command in commands.items():
                 runs[label].append(run(command))
-        times = Times(
-            {
-                n: slope(runs[f"{number} on {n}"], runs[f"{number // 10} on {n}"], 1, lambda r: r.wall)
-                for n in ("1", "2")
-            }
-        )
+        times = Times({n: slope(runs[f"many {n}"], runs[f"few {n}"], 1, lambda r: r.wall) for n in ("1", "2")})
         reached = median(controls)
         note = f"control: {reached:.2f} ×" + ("" if reached >= 1.9 else "; a busy machine, no verdict")
         found[f"threads {key}"] = Measured.of(times.ratio("1", "2"), note, void=reached < 1.9)
@@ -233,9 +233,9 @@ print(json.dumps([(seconds(bootstrap=0), seconds(bootstrap=1000)) for _ in range
 """
     pairs = json.loads(run(tools.python(code)).output.splitlines()[-1])
     extra = [full - bare for bare, full in pairs]
-    value = Times({"extra": [[e] for e in extra], "bare": [[bare] for bare, _ in pairs]}).ratio("extra", "bare")
+    ratio = Times({"extra": [[e] for e in extra], "bare": [[bare] for bare, _ in pairs]}).ratio("extra", "bare")
     note = f"s: {median(extra):.3f} beside {median(bare for bare, _ in pairs):.3f}"
-    return {"bootstrap": Measured.of(Ratio(value.value, value.low, value.high), note)}
+    return {"bootstrap": Measured.of(ratio, note)}
 
 
 def walls(runs: dict[str, list[Run]], name: str, other: str) -> str:

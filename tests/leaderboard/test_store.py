@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -441,10 +442,11 @@ def test_tokens_are_shown_once_hashed_and_revoked_at_once(store):
         store.create_token("Lab", "root")
 
 
-def _share(url: str, folder: str, out: multiprocessing.Queue) -> None:
+def _share(url: str, folder: str, out: multiprocessing.Queue, ready: Barrier) -> None:
     """Do jobs until there are none; what a worker process does, without the scoring."""
     store, done = Store(url, folder), []
     name = worker_name()
+    ready.wait(60)  # or the first to start has done all before the second has started
     while (job := store.claim(name)) is not None:
         if job.kind == "validate":
             assert store.finish_job(job, Checked(GOOD, job.submission))
@@ -459,8 +461,8 @@ def test_two_workers_share_a_hundred_jobs_without_loss(url, tmp_path):
     store = Store(url, tmp_path)
     ids = [uploaded(store, team=f"Team {k % 7}").id for k in range(50)]
     context = multiprocessing.get_context("spawn")
-    out = context.Queue()
-    crew = [context.Process(target=_share, args=(url, str(tmp_path), out)) for _ in range(2)]
+    out, ready = context.Queue(), context.Barrier(2)
+    crew = [context.Process(target=_share, args=(url, str(tmp_path), out, ready)) for _ in range(2)]
     for process in crew:
         process.start()
     done = [out.get(timeout=60) for _ in crew]
