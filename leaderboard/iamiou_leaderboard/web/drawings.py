@@ -94,8 +94,8 @@ def size_against_miou(
     if not points:
         return None
     left, right, top, bottom = 48.0, width - 16.0, 20.0, height - 44.0
-    xs, ys = [p[1] for p in points], [p[2] for p in points]
-    x_ticks, y_ticks = nice_ticks(min(xs), max(xs), 6), nice_ticks(min(ys), max(ys))
+    rows_shown = [row for row, _, _ in points]
+    x_ticks, y_ticks = nice_ticks(*_reach(rows_shown, x_column), 6), nice_ticks(*_reach(rows_shown, y_column))
     x, y = _scale(x_ticks[0], x_ticks[-1], left, right), _scale(y_ticks[0], y_ticks[-1], bottom, top)
     marks: list[Mark] = []
     taken: list[Box] = [(x(a) - 6, y(b) - 6, x(a) + 6, y(b) + 6) for _, a, b in points]
@@ -104,12 +104,19 @@ def size_against_miou(
         label = row.method if place else ""
         anchor, label_x, label_y = place or ("start", 0.0, 0.0)
         title = f"{row.method} ({row.team}): {y_column} {b:.3f}, {x_column} {a:.3f}"
-        lines = _whiskers(row, x_column, y_column, x, y, (left, right, top, bottom))
+        lines = _whiskers(row, x_column, y_column, x, y)
         marks.append(Mark(x(a), y(b), row.id, title, _short(label), anchor, label_x, label_y, lines, row.kind))
     return Chart(
         width, height, left, right, top, bottom, [(x(t), f"{t:g}") for t in x_ticks],
         [(y(t), f"{t:g}") for t in y_ticks], f"{x_column} →", f"{y_column} ↑", marks,
     )  # fmt: skip
+
+
+def _reach(rows: Sequence[BoardRow], column: str) -> tuple[float, float]:
+    """Return from where to where the values of a column and their intervals reach."""
+    cells = [row.cells[column] for row in rows]
+    ends = [v for cell in cells for v in (cell.low, cell.value, cell.high) if v is not None]
+    return min(ends), max(ends)
 
 
 def _short(text: str, most: int = 26) -> str:
@@ -137,18 +144,16 @@ def _whiskers(
     y_column: str,
     x: Callable[[float], float],
     y: Callable[[float], float],
-    frame: Box,
 ) -> str:
-    """Return both intervals of a dot as lines, cut off at the frame."""
-    left, right, top, bottom = frame
+    """Return both intervals of a dot as lines."""
     a, b = row.cells[x_column], row.cells[y_column]
     if a.value is None or b.value is None:
         return ""
     path = ""
     if a.low is not None and a.high is not None:
-        path += f"M{max(x(a.low), left):.1f} {y(b.value):.1f}H{min(x(a.high), right):.1f}"
+        path += f"M{x(a.low):.1f} {y(b.value):.1f}H{x(a.high):.1f}"
     if b.low is not None and b.high is not None:
-        path += f"M{x(a.value):.1f} {min(y(b.low), bottom):.1f}V{max(y(b.high), top):.1f}"
+        path += f"M{x(a.value):.1f} {y(b.low):.1f}V{y(b.high):.1f}"
     return path
 
 
