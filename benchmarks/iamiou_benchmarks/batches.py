@@ -64,11 +64,16 @@ def cut(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Scale, mirror and crop an image and its label map together.
 
+    Parameters
+    ----------
+    label : uint8 (height, width) or (height, width, 2), optional
+        Two maps are cut alike.
+
     Returns
     -------
     image : float32 (3, crop, crop)
         Normalised; 0, the mean colour, where there is no image.
-    label : uint8 (crop, crop)
+    label : uint8 (crop, crop) or (crop, crop, 2)
         255 where there is no image; without a label map 0 elsewhere.
     """
     height, width = image.shape[:2]
@@ -80,7 +85,8 @@ def cut(
     label = np.zeros(size, np.uint8) if label is None else resized(label, *size, nearest=True)
     if how.flip and rng.random() < 0.5:
         image, label = image[:, ::-1], label[:, ::-1]
-    out, out_label = np.zeros((3, how.crop, how.crop), np.float32), np.full((how.crop, how.crop), VOID, np.uint8)
+    out = np.zeros((3, how.crop, how.crop), np.float32)
+    out_label = np.full((how.crop, how.crop, *label.shape[2:]), VOID, np.uint8)
     source, target = zip(*(_window(n, how.crop, rng) for n in size), strict=True)
     out[(slice(None), *target)] = normalised(image[source])
     out_label[target] = label[source]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from iamiou_benchmarks.pipeline import Plan
 
+_CACHE = Path("runs") / "stages"
 _RUN_OPTIONS = (
     click.option("--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True, help="Of the run."),
     click.option(
@@ -75,6 +76,44 @@ def run(
         click.echo(f"$ iamiou submit {folder}/predictions --to URL --method {plan.run.name}")
 
 
+@bench.command("fill")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--seeds", metavar="N", type=click.IntRange(1), default=5, show_default=True, help="Seeds 0 to N - 1.")
+@click.option("--results", metavar="DIR", type=click.Path(), default="results", show_default=True, help="For results.")
+@click.option("--threads", metavar="N", type=click.IntRange(1), help="Of PyTorch.  [default: as it likes]")
+@_RUN_OPTIONS[1]
+@_RUN_OPTIONS[3]
+@click.option("--dry-run", is_flag=True, help="Name the runs that are missing.")
+def fill_(
+    names: tuple[str, ...], seeds: int, results: str, threads: int | None, device: str, cache: str | None, dry_run: bool
+) -> None:
+    """Run what has no result yet in DIR: runs by NAME, or all whose names begin with one that ends with -."""
+    from iamiou_benchmarks.campaign import fill, missing
+
+    todo = missing(names, seeds, Path(results))
+    if dry_run:
+        from iamiou_benchmarks.tables import measured_seconds
+
+        for name, seed in todo:
+            seconds = sum(measured_seconds(name).values())
+            click.echo(f"{name}-{seed}" + (f"  about {seconds:.0f} s, less what it shares" if seconds else ""))
+        return
+    _prepare(threads)
+    with _Line() as show:
+        fill(todo, Path(results), Path(cache) if cache else _CACHE, device, click.echo, show)
+
+
+def _prepare(threads: int | None) -> None:
+    """Compile what has to be compiled, and settle the number of threads."""
+    from iamiou.cli.options import compile_kernels
+
+    compile_kernels()
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
 @bench.command("stage")
 @click.argument("name", metavar="RUN")
 @click.argument("stage", metavar="STAGE")
@@ -93,6 +132,47 @@ def stage(
     with _Line() as show:
         folder = run_stage(plan, chosen, resume=resume, show=show)
     click.echo(f"Wrote {folder}")
+
+
+@bench.command("tune")
+@click.argument("name", metavar="RUN")
+@click.argument("option", metavar="STAGE.OPTION")
+@click.argument("values", metavar="VALUE...", nargs=-1, required=True)
+@_RUN_OPTIONS[0]
+@_RUN_OPTIONS[1]
+@_RUN_OPTIONS[3]
+@click.option("--threads", metavar="N", type=click.IntRange(1), help="Of PyTorch.  [default: as it likes]")
+@click.option("--out", metavar="FILE.json", type=click.Path(dir_okay=False), help="Keep the scores.")
+@click.option("--figure", metavar="FILE.png", type=click.Path(dir_okay=False), help="Draw them.")
+def tune(
+    name: str,
+    option: str,
+    values: tuple[str, ...],
+    seed: int,
+    device: str,
+    cache: str | None,
+    threads: int | None,
+    out: str | None,
+    figure: str | None,
+) -> None:
+    """Try each VALUE of an option of RUN and score it on dev; test is not looked at."""
+    import json
+
+    from iamiou.files import check_writable
+    from iamiou_benchmarks.tables import markdown
+    from iamiou_benchmarks.tune import draw, lines_of, record_of, trials
+
+    for path in filter(None, (out, figure)):
+        check_writable(Path(path))
+    _prepare(threads)
+    with _Line() as show:
+        found = list(trials(name, option, values, seed, Path(cache) if cache else _CACHE, device, show))
+    record = record_of(name, option, seed, device, found)
+    click.echo("\n".join(markdown(lines_of(record))))
+    if out:
+        Path(out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if figure:
+        draw(record, Path(figure))
 
 
 @bench.command("list")
@@ -129,7 +209,7 @@ def _plan(name: str, seed: int, device: str, changes: tuple[str, ...], cache: st
     run = load_run(name, changes)
     from iamiou_benchmarks.pipeline import make_plan
 
-    return make_plan(run, seed, Path(cache) if cache else Path("runs") / "stages", device)
+    return make_plan(run, seed, Path(cache) if cache else _CACHE, device)
 
 
 def _print_plan(plan: Plan) -> None:

@@ -77,14 +77,26 @@ def make_plan(run: Run, seed: int, cache: Path, device: str = "auto") -> Plan:
     InputError
         If the data is not there, or the device is none of this machine.
     """
+    device = chosen_device(device)
+    cache.mkdir(parents=True, exist_ok=True)
+    return Plan(run, open_data(run.data, cache), seed, cache, device)
+
+
+def chosen_device(device: str) -> str:
+    """Return ``"cpu"`` or ``"cuda"``, which ``"auto"`` takes where there is one.
+
+    Raises
+    ------
+    InputError
+        If there is no CUDA device.
+    """
     import torch
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("PyTorch finds no CUDA device here; use --device cpu.")
-    cache.mkdir(parents=True, exist_ok=True)
-    return Plan(run, open_data(run.data, cache), seed, cache, device)
+    return device
 
 
 def run_stage(plan: Plan, stage: Stage, *, resume: bool = True, show: Show | None = None) -> Path:
@@ -179,7 +191,7 @@ def execute(plan: Plan, out: Path, *, resume: bool = False, show: Show | None = 
     InputError
         If the folder holds a run already and `resume` is not asked for, or holds another run.
     """
-    config = {"data": asdict(plan.run.data), "stages": {s.name: _described(s) for s in plan.run.stages}}
+    config = described(plan.run)
     identity = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
     _claim(out, f"{plan.run.name} {plan.seed} {identity}\n", resume)
     folders = [run_stage(plan, stage, resume=resume, show=show) for stage in plan.run.stages]
@@ -195,6 +207,7 @@ def execute(plan: Plan, out: Path, *, resume: bool = False, show: Show | None = 
         "hardware": hardware(plan.device),
         "versions": versions(),
         "claims_used": [note for record in records for note in record["notes"]],
+        "replicates": {s.name: _replicates(folder) for s, folder in zip(plan.run.stages, folders, strict=True)},
     }
     lines = [p.read_text(encoding="utf-8") for f in folders if (p := f / "metrics.jsonl").exists()]
     write_bytes(out / "metrics.jsonl", "".join(lines).encode())
@@ -225,8 +238,19 @@ def _claim(out: Path, identity: str, resume: bool) -> None:
     write_bytes(mark, identity.encode())
 
 
-def _described(stage: Stage) -> dict[str, Any]:
-    return {"method": stage.method, "inputs": list(stage.inputs), "options": asdict(stage.options)}
+def _replicates(folder: Path) -> dict[str, dict[str, str]]:
+    """Return what verdicts need of a stage: all scores of test, mIoU of train."""
+    from iamiou_benchmarks.replicates import replicates_of
+
+    wanted = {"test": None, "train": "mIoU"}
+    found = {s: replicates_of(path) for s in wanted if (path := folder / f"scores-{s}.npz").exists()}
+    return {s: {k: v for k, v in all_.items() if wanted[s] in (None, k)} for s, all_ in found.items()}
+
+
+def described(run: Run) -> dict[str, Any]:
+    """Return all options of a run, also those that its file leaves at their defaults."""
+    stages = {s.name: {"method": s.method, "inputs": list(s.inputs), "options": asdict(s.options)} for s in run.stages}
+    return {"data": asdict(run.data), "stages": stages}
 
 
 def _json(value: Any) -> bytes:

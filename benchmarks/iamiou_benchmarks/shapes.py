@@ -88,12 +88,12 @@ class Knobs:
     @property
     def bins(self) -> tuple[int, int]:
         """Sides that part small, medium and large objects: the same shares of the image for every `side`."""
-        return round(self.side * 0.15), round(self.side * 0.3)
+        return round(self.side * 0.2), round(self.side * 0.3)
 
 
 PRESETS = {
     "tiny": Knobs(side=64, classes=4, train=240, dev=40, test=60, tail=1.0, most=3, smallest=0.16),
-    "small": Knobs(side=96, classes=8, train=1500, dev=200, test=300, smallest=0.12),
+    "small": Knobs(side=64, classes=6, train=1200, dev=200, test=300, tail=1.5, smallest=0.16, mark=0.62, clutter=2),
     "large": Knobs(side=256, classes=8, train=4000, dev=400, test=800),
 }
 SPLITS = ("train", "dev", "test")

@@ -26,9 +26,9 @@ DIGESTS: dict[str, dict[str, str]] = {
         "test": "399b0b7aa35479a10309fe8c4f1087b9e850dba4f3f4757e4d40be2194a8643b",
     },
     "small": {
-        "train": "9c4a48dbe3527ad538ad415e5ed5e59176f0de33d9a0507316f6bda420ace662",
-        "dev": "0ebaeb394c3b9a421629b980934ec4d74a1e5efca670361ba7589a11a261d596",
-        "test": "0d442bce0f07ae8949c7729f4dfb2d0a7f5a651cdbe96b03d1993e53b5e298fe",
+        "train": "9590bc49fa443e08319654526949c18bdbcc42aabec837543640ecd22dfca2cc",
+        "dev": "3963ac28e2fca037866cc838d520aac47c8021477bdacb1a3fa357fdd4bf906b",
+        "test": "b49db9dc5d4494514f4924970f2c6cec34a81f926339bc33db12f7d2e4f38518",
     },
     "large": {
         "train": "d5c7a042400fe8421d60356d240155c0124fd969dc7ecda29f3a1f51d1885105",

@@ -22,7 +22,9 @@ from iamiou.pairs import ground_truth_components
 VOID = 255
 
 
-def size_weights(labels: NDArray[np.uint8], tau: float) -> NDArray[np.float32]:
+def size_weights(
+    labels: NDArray[np.uint8], tau: float, objects: NDArray[np.uint8] | None = None
+) -> NDArray[np.float32]:
     """Return the weight of every pixel of a batch of pseudo-masks.
 
     Parameters
@@ -31,6 +33,9 @@ def size_weights(labels: NDArray[np.uint8], tau: float) -> NDArray[np.float32]:
         0 background, 255 void.
     tau : float
         The largest weight.
+    objects : uint8 (N, H, W), optional
+        Numbers of the true objects, 0 and 255 where there is none: S and S_fg are theirs in place of those of the
+        pseudo-masks, and a foreground pixel outside of all true objects weighs 1.
 
     Returns
     -------
@@ -45,7 +50,8 @@ def size_weights(labels: NDArray[np.uint8], tau: float) -> NDArray[np.float32]:
     array([[[1.3333334, 1.3333334, 1.3333334, 1.       , 2.       ]]],
           dtype=float32)
     """
-    objects = np.where(labels == VOID, 0, labels)
+    measured = labels if objects is None else objects
+    objects = np.where(measured == VOID, 0, measured)
     # One tall map with a row of background between the images: one call of the kernel for the whole batch.
     tall = np.pad(objects, ((0, 0), (0, 1), (0, 0))).reshape(-1, labels.shape[2])
     component = ground_truth_components(tall)
@@ -53,7 +59,8 @@ def size_weights(labels: NDArray[np.uint8], tau: float) -> NDArray[np.float32]:
     component = component.reshape(len(labels), -1, labels.shape[2])[:, :-1]
     foreground = (objects > 0).sum((1, 2))[:, None, None]
     weight = np.minimum(tau, foreground / area[component])
-    out: NDArray[np.float32] = np.where(labels == VOID, 0, np.where(objects > 0, weight, 1)).astype(np.float32)
+    counted = (objects > 0) & (labels > 0)
+    out: NDArray[np.float32] = np.where(labels == VOID, 0, np.where(counted, weight, 1)).astype(np.float32)
     return out
 
 
@@ -102,8 +109,10 @@ def weighted_cross_entropy(scores: Tensor, labels: Tensor, weights: Tensor) -> T
     return (each * weights).sum()
 
 
-def weights_of(labels: Tensor, tau: float) -> Tensor:
-    """Return `size_weights` of a tensor, on its device; tau 0 gives plain cross-entropy's weights."""
+def weights_of(labels: Tensor, tau: float, objects: Tensor | None = None) -> Tensor:
+    """Return `size_weights` of tensors, on their device; tau 0 gives plain cross-entropy's weights."""
     if not tau:
         return (labels != VOID).float()
-    return torch.from_numpy(size_weights(labels.to(torch.uint8).cpu().numpy(), tau)).to(labels.device)
+    arrays = [None if t is None else t.to(torch.uint8).cpu().numpy() for t in (labels, objects)]
+    assert arrays[0] is not None
+    return torch.from_numpy(size_weights(arrays[0], tau, arrays[1])).to(labels.device)

@@ -13,20 +13,27 @@ from typing import Any
 
 from iamiou.errors import InputError
 from iamiou.published import published
+from iamiou_benchmarks.runfile import list_runs
 
 RESULTS = Path(__file__).parent / "results"
+#: The published methods whose steps `shapes` repeats.
+_STEPS = ("CAM (IRN's)", "IRN", "DeepLab-v2, fully supervised")
 COLUMNS = ("mIoU", "precision", "recall", "IA-mIoU", "IA_S", "IA_M", "IA_L")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One stage of one run, over its seeds: ``values[column]`` holds one number a seed, None where undefined."""
+    """One stage of one run, over its seeds.
+
+    ``values[column]`` holds one number a seed, None where undefined; ``keys`` are those of the finished stages.
+    """
 
     run: str
     stage: str
     split: str
     seeds: tuple[int, ...]
     values: dict[str, tuple[float | None, ...]]
+    keys: frozenset[str]
 
 
 def read_results(folder: Path | None = None) -> list[dict[str, Any]]:
@@ -51,31 +58,55 @@ def read_results(folder: Path | None = None) -> list[dict[str, Any]]:
 
 
 def rows_of(results: Iterable[dict[str, Any]], name: str) -> list[Row]:
-    """Gather the results of runs whose names begin like this.
+    """Return the stages of runs whose names begin like this, each finished stage once; test comes last.
 
     Raises
     ------
     InputError
         If runs of one name differ in their options or data: their mean would mean nothing.
     """
-    by_run: dict[str, list[dict[str, Any]]] = {}
-    for result in results:
-        if result["run"].startswith(name):
-            by_run.setdefault(result["run"], []).append(result)
     rows = []
-    for run, group in sorted(by_run.items()):
-        group.sort(key=lambda r: r["seed"])
-        if len({(r["config_sha256"], json.dumps(r["data"])) for r in group}) > 1:
-            raise InputError(f"The results of '{run}' come from different options or data; keep those of one.")
-        if len({r["seed"] for r in group}) < len(group):
-            raise InputError(f"The results of '{run}' hold one seed twice; keep one of them.")
+    for run, group in groups_of(results, name).items():
         for k, record in enumerate(group[0]["stages"]):
             for split in record["scores"]:
                 scores = [r["stages"][k]["scores"][split] for r in group]
                 if "mIoU" in scores[0]:
                     values = {c: tuple(s.get(c) for s in scores) for c in COLUMNS}
-                    rows.append(Row(run, record["name"], split, tuple(r["seed"] for r in group), values))
-    return rows
+                    keys = frozenset(r["stages"][k]["key"] for r in group)
+                    rows.append(Row(run + _mark(group[0]), record["name"], split, _seeds(group), values, keys))
+    kept = [row for k, row in enumerate(rows) if not any(_covers(o, row, j < k) for j, o in enumerate(rows) if j != k)]
+    return sorted(kept, key=lambda row: row.split == "test")
+
+
+def groups_of(results: Iterable[dict[str, Any]], name: str) -> dict[str, list[dict[str, Any]]]:
+    """Gather the results of each run by its name, in the order of the seeds."""
+    by_run: dict[str, list[dict[str, Any]]] = {}
+    for result in sorted(results, key=lambda r: (r["run"], r["seed"])):
+        if result["run"].startswith(name):
+            by_run.setdefault(result["run"], []).append(result)
+    for run, group in by_run.items():
+        if len({(r["config_sha256"], json.dumps(r["data"])) for r in group}) > 1:
+            raise InputError(f"The results of '{run}' come from different options or data; keep those of one.")
+        if len(set(_seeds(group))) < len(group):
+            raise InputError(f"The results of '{run}' hold one seed twice; keep one of them.")
+    return by_run
+
+
+def _seeds(group: Iterable[dict[str, Any]]) -> tuple[int, ...]:
+    return tuple(r["seed"] for r in group)
+
+
+def _mark(result: dict[str, Any]) -> str:
+    """Say which runs are the ends of the scale."""
+    methods = {stage["method"] for stage in result["stages"]}
+    return " (ceiling)" if "truth" in methods else " (floor)" if "centre" in methods else ""
+
+
+def _covers(other: Row, row: Row, earlier: bool) -> bool:
+    """Tell whether another row shows the same finished stages: runs share what they have in common."""
+    if (other.stage, other.split) != (row.stage, row.split) or not other.keys >= row.keys:
+        return False
+    return other.keys > row.keys or earlier
 
 
 def make_table(name: str, results: Path | None, style: str) -> str:
@@ -84,6 +115,7 @@ def make_table(name: str, results: Path | None, style: str) -> str:
     Parameters
     ----------
     style : {"markdown", "latex", "csv"}
+        Markdown adds the classifier, verdicts and papers' numbers.
 
     Raises
     ------
@@ -100,21 +132,49 @@ def make_table(name: str, results: Path | None, style: str) -> str:
         return _csv(head, rows)
     body = [[r.run, r.stage, r.split, str(len(r.seeds)), *(spread(r.values[c], style) for c in COLUMNS)] for r in rows]
     if style == "latex":
-        lines = [" & ".join(line).replace("_", r"\_") + r" \\" for line in [head, *body]]
-        return "\n".join(
-            [
-                r"\begin{tabular}{lllr" + "r" * len(COLUMNS) + "}",
-                r"\toprule",
-                lines[0],
-                r"\midrule",
-                *lines[1:],
-                r"\bottomrule",
-                r"\end{tabular}",
-                "",
-            ]
-        )
-    lines = [f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *body]]
-    return "\n".join([*lines, *_beside(name), ""])
+        return _latex([head, *body])
+    return "\n".join([*markdown([head, *body]), *_classifiers(known, name), *_judged(known, name), *_beside(name), ""])
+
+
+def markdown(lines: Iterable[Iterable[str]]) -> list[str]:
+    """Return lines of cells as a table, the first one as its head.
+
+    >>> markdown([["a", "b"], ["1", "2"]])
+    ['| a | b |', '| --- | --- |', '| 1 | 2 |']
+    """
+    head, *body = [list(line) for line in lines]
+    return [f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *body]]
+
+
+def _latex(lines: list[list[str]]) -> str:
+    head, *body = [" & ".join(line).replace("_", r"\_") + r" \\" for line in lines]
+    top = r"\begin{tabular}{lllr" + "r" * len(COLUMNS) + "}"
+    return "\n".join([top, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _classifiers(results: Iterable[dict[str, Any]], name: str) -> list[str]:
+    """Return the mean average precision of every classifier, each counted once."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for group in groups_of(results, name).values():
+        for record in (s for r in group for s in r["stages"] if s["method"] == "classifier"):
+            found.setdefault(record["name"], {})[record["key"]] = {k: v["mAP"] for k, v in record["scores"].items()}
+    lines = []
+    for stage, by_key in found.items():
+        splits = {split for scores in by_key.values() for split in scores}
+        each = [f"{spread(s.get(split) for s in by_key.values())} on {split}" for split in sorted(splits)]
+        lines += ["", f"mAP of the stage `{stage}` over {len(by_key)} seeds: {', '.join(each)}."]
+    return lines
+
+
+def _judged(results: list[dict[str, Any]], name: str) -> list[str]:
+    """Return verdicts where the name is one of a data set and preset, and what has not been run."""
+    from iamiou_benchmarks.verdicts import verdict_lines, verdicts_of
+
+    verdicts = verdicts_of(results, name)
+    lines = ["", *verdict_lines(verdicts, name)] if any(v.seeds for v in verdicts) else []
+    if absent := sorted({n for n in list_runs() if n.startswith(name)} - {r["run"] for r in results}):
+        lines += ["", f"Runs without a result yet: {', '.join(absent)}."]
+    return lines
 
 
 def spread(values: Iterable[float | None], style: str = "markdown") -> str:
@@ -153,10 +213,13 @@ def _csv(head: list[str], rows: Iterable[Row]) -> str:
 
 
 def _beside(name: str) -> list[str]:
-    """Return papers' numbers on the same data set, each with its source."""
+    """Return papers' numbers, each with its source: on the same data set, or the few that show the same steps."""
     data = {"voc": "voc2012-", "coco": "coco2014-"}.get(name.split("-", 1)[0])
+    rows = [p for p in published() if data and f"{p.dataset}-".startswith(data)]
+    title = "Published:"
     if data is None:
-        return []
-    rows = [p for p in published() if f"{p.dataset}-".startswith(data)]
-    lines = [f"| {p.method} | {p.year or ''} | {p.stage} | {p.split} | {p.printed} | {p.note} |" for p in rows]
-    return ["", "Published:", "", "| method | year | stage | split | mIoU | source |", "|" + " --- |" * 6, *lines]
+        rows = [p for p in published() if p.dataset == "voc2012" and p.method in _STEPS]
+        title = "Published on VOC 2012, another data set: compare the steps, not the values."
+    head = ["method", "year", "stage", "split", "mIoU", "source"]
+    cells = [[p.method, str(p.year or ""), p.stage, p.split, p.printed, p.note] for p in rows]
+    return ["", title, "", *markdown([head, *cells])]

@@ -15,7 +15,7 @@ from iamiou_benchmarks.shapes_devkit import DIGESTS, knobs_of, scenes_digest
 #: sha256 of the first three test scenes; the whole of small and large is proved when they are generated.
 SAMPLE = {
     "tiny": "443d15d25dae9d8f2d86485d3a9698c06ee4a8f4d5baf3e00512d921ad57b7c8",
-    "small": "49883f40fe4d16db5bc77fa24e05f82a8229f54f494d04c89ca04ae66eee3f8d",
+    "small": "e19da3e8a0516eda23c893a1deaad8be170385bc3e50e4c97e78a91b2964c4e9",
     "large": "491ad20aa45d904c8cf9f644f8a2d7d08eeae8b050114e564dd9c0cf5f8700de",
 }
 

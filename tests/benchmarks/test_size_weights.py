@@ -81,3 +81,28 @@ def test_gradient_is_the_numerical_one():
     assert torch.autograd.gradcheck(lambda s: weighted_cross_entropy(s, labels, weights) / weights.sum(), (scores,))
     weighted_cross_entropy(scores, labels, weights).backward()
     assert (scores.grad[..., 2, 2] == 0).all()  # void teaches nothing
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_true_objects_give_their_sizes_in_place_of_the_components(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(np.array([0, 1, 2, 255], np.uint8), (2, 11, 12), p=[0.3, 0.4, 0.2, 0.1])
+    objects = rng.choice(np.array([0, 1, 2, 255], np.uint8), (2, 11, 12), p=[0.4, 0.3, 0.2, 0.1])
+    found = size_weights(labels, 5.0, objects)
+    for k in range(2):
+        expected = np.where((labels[k] > 0) & (objects[k] > 0), slow_weights(objects[k], 5.0), 1)
+        expected[(labels[k] > 0) & (objects[k] == 255)] = 1  # nobody knows what is there
+        expected[labels[k] == 255] = 0
+        assert found[k] == pytest.approx(expected, rel=1e-6)
+    assert (size_weights(labels, 5.0, labels) == size_weights(labels, 5.0)).all()
+
+
+def test_touching_objects_of_one_class_are_two_in_the_truth_alone():
+    labels = np.zeros((1, 4, 8), np.uint8)
+    labels[0, 1:3, 1:5] = 3
+    objects = labels.copy()
+    objects[0, 1:3, 1:3], objects[0, 1:3, 3:5] = 1, 2
+    assert (size_weights(labels, 5.0)[labels == 3] == 1).all()
+    assert (size_weights(labels, 5.0, objects)[labels == 3] == 2).all()
+    tensors = torch.from_numpy(labels), torch.from_numpy(objects)
+    assert (weights_of(tensors[0], 5.0, tensors[1]).numpy() == size_weights(labels, 5.0, objects)).all()

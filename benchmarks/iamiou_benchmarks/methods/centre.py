@@ -1,4 +1,7 @@
-"""Stage method `centre`: the trivial floor, one box in the middle of every image for the classes that it shows."""
+"""Stage method `centre`: the trivial floor, one box in the middle of every image for the classes that it shows.
+
+With ``inputs = ["cam"]`` every box has the area that the image's seeds cover, so that only the place is compared.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iamiou_benchmarks.maps import ClassMaps
+from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps
 from iamiou_benchmarks.methods.cam import write_labels
 from iamiou_benchmarks.scoring import ids_of
 from iamiou_benchmarks.work import Work
@@ -22,7 +25,7 @@ class Options:
     Parameters
     ----------
     share : float
-        Of the image's area that the box covers.
+        Of the image's area that the box covers, where no stage gives seeds.
     """
 
     share: float = 0.3
@@ -33,7 +36,11 @@ def run(work: Work, options: Options) -> None:
     for image_id, path in work.each(ids_of(("train", "dev"), work.data), work.out / "maps", ".npz"):
         height, width = work.data.read(image_id).shape[:2]
         fg_ids = np.flatnonzero(work.data.multi_hot(image_id)).astype(np.int64)
-        box = centre_box(height, width, options.share)
+        share = options.share
+        if work.inputs:
+            maps = load_maps(work.source / "maps" / f"{image_id}.npz")
+            share = float((best_class(maps)[1] > maps.threshold).mean())
+        box = centre_box(height, width, share)
         full = np.repeat(box[None], len(fg_ids), 0).astype(np.float32)
         ClassMaps(fg_ids, full[:, ::4, ::4], full, 0.5).save(path)
     work.score("train", "train", write_labels(work, 0.5, "seeds"))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from iamiou_benchmarks import artefacts
-from iamiou_benchmarks.batches import Cut, kept, normalised, sampler
+from iamiou_benchmarks.batches import Cut, normalised, sampler
 from iamiou_benchmarks.networks.build import Classifier, groups, make_backbone, seeded
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
 from iamiou_benchmarks.scoring import mean_average_precision
@@ -56,17 +56,20 @@ class Options(Schedule):
 
 
 def run(work: Work, options: Options) -> None:
-    """Train the classifier and leave ``weights.npz``; log its mean average precision on dev."""
-    ids = work.data.splits["train"]
-    model = make_classifier(work, options)
-    sample = sampler(
-        work.data, ids, Cut(options.crop, options.low, options.high), work.seed, options.batch, options.accumulate
-    )
-    train(work, model, groups(model.classifier, model.backbone, options.factor), options, objective(model), sample)
-    artefacts.save(work.out / "weights.npz", "classifier", arrays_of(model.state_dict()))
-    ap = dev_precision(work, model, options)
-    work.log.write(options.iterations, dev_map=ap)
-    work.scores["dev"] = {"mAP": round(ap, 6)}
+    """Train the classifier and leave ``weights.npz``; score its mean average precision on dev and on test."""
+    model, path = make_classifier(work, options), work.out / "weights.npz"
+    if path.exists():
+        load_arrays(model, artefacts.load(path, "classifier"), str(path))
+        model.eval()
+    else:
+        cut = Cut(options.crop, options.low, options.high)
+        sample = sampler(work.data, work.data.splits["train"], cut, work.seed, options.batch, options.accumulate)
+        train(work, model, groups(model.classifier, model.backbone, options.factor), options, objective(model), sample)
+        artefacts.save(path, "classifier", arrays_of(model.state_dict()))
+    for split in ("dev", "test"):
+        ap = average_precision(work, model, options, split)
+        work.log.write(options.iterations, **{f"{split}_map": ap})
+        work.scores[split] = {"mAP": round(ap, 6)}
 
 
 def make_classifier(work: Work, options: Options) -> Classifier:
@@ -112,12 +115,11 @@ def objective(model: nn.Module) -> Objective:
 
 
 @torch.inference_mode()
-def dev_precision(work: Work, model: nn.Module, options: Options) -> float:
-    """Return the mean average precision on the images of dev."""
-    ids, read = work.data.splits["dev"], kept(work.data.read)
-    scores = []
+def average_precision(work: Work, model: nn.Module, options: Options, split: str) -> float:
+    """Return the mean average precision on the images of a split."""
+    ids, scores = work.data.splits[split], []
     for image_id in ids:
-        image = torch.from_numpy(normalised(read(image_id)))[None].to(work.device)
+        image = torch.from_numpy(normalised(work.data.read(image_id)))[None].to(work.device)
         with precision(options.precision, work.device):
             scores.append(model(image).float().cpu().numpy()[0])
     return mean_average_precision(np.stack(scores), np.stack([work.data.multi_hot(i) for i in ids]))

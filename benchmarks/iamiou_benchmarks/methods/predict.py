@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -46,20 +47,25 @@ class Options:
 
 def run(work: Work, options: Options) -> None:
     """Leave ``predictions/ID.png`` of test and score them."""
-    trained = stage_options(work.source, segment.Options)
-    model = segment.load_network(work, trained)
     for split in ("test", *options.splits):
         folder = work.out / ("predictions" if split == "test" else split)
-        for image_id, path in work.each(work.data.splits[split], folder, ".png"):
-            image = work.data.read(image_id)
-            with precision(trained.precision, work.device):
-                scores = probabilities(model, image, options, work.device)
-            if options.crf:
-                from iamiou_benchmarks.crf import of_probabilities
-
-                scores = of_probabilities(image, scores)
-            write_label_map(path, scores.argmax(0).astype(np.uint8))
+        write_predictions(work, options, split, folder)
         work.score(split, split, folder)
+
+
+def write_predictions(work: Work, options: Options, split: str, folder: Path) -> None:
+    """Write the label maps of a split, as far as they are not there."""
+    trained = stage_options(work.source, segment.Options)
+    model = segment.load_network(work, trained)
+    for image_id, path in work.each(work.data.splits[split], folder, ".png"):
+        image = work.data.read(image_id)
+        with precision(trained.precision, work.device):
+            scores = probabilities(model, image, options, work.device)
+        if options.crf:
+            from iamiou_benchmarks.crf import of_probabilities
+
+            scores = of_probabilities(image, scores)
+        write_label_map(path, scores.argmax(0).astype(np.uint8))
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from torch import Tensor
 from iamiou.errors import InputError
 from iamiou.masks import read_label_map
 from iamiou_benchmarks import artefacts, ewc
-from iamiou_benchmarks.batches import Cut, sampler
+from iamiou_benchmarks.batches import VOID, Cut, sampler
 from iamiou_benchmarks.methods import classifier
 from iamiou_benchmarks.networks.build import groups, make_backbone, seeded
 from iamiou_benchmarks.networks.deeplab import DeepLab, at_size, make_deeplab
@@ -57,6 +57,8 @@ class Options(Schedule):
         Share of the iterations after which L_sw, and EWC, begin.
     fisher : {"decay", "empirical"}
         The released form, or the mean of squared gradients of `fisher_images` single images at the switch.
+    sizes : {"pseudo", "truth"}
+        Whose components give the weights of L_sw; ``"truth"`` looks at the objects that people have marked on train.
     loss_stride : int
         Stride at which scores and labels meet; 0 is that of the scores, as in DeepLab. Components are found there.
     """
@@ -77,6 +79,7 @@ class Options(Schedule):
     switch: float = 0.5
     fisher: str = "decay"
     fisher_images: int = 64
+    sizes: str = "pseudo"
     loss_stride: int = 0
 
     @property
@@ -92,7 +95,8 @@ def run(work: Work, options: Options) -> None:
     labels = work.source / "labels"
 
     def label(image_id: str) -> NDArray[np.uint8]:
-        return read_labels(labels / f"{image_id}.png")
+        pseudo = read_labels(labels / f"{image_id}.png")
+        return pseudo if options.sizes == "pseudo" else np.stack([pseudo, objects_of(work, image_id)], 2)
 
     cut = Cut(options.crop, options.low, options.high)
     ids = work.data.splits["train"]
@@ -102,12 +106,33 @@ def run(work: Work, options: Options) -> None:
     artefacts.save(work.out / "weights.npz", "segmentation", arrays_of(model.state_dict()))
     network = options.network or stage_options(list(work.inputs.values())[1], classifier.Options).network
     artefacts.save(work.out / "network.npz", "network", {"name": np.array(network)})
+    if options.sizes == "truth":
+        work.notes.append(f"{work.log.stage}: the weights come from the sizes of the true objects of train")
+
+
+def objects_of(work: Work, image_id: str) -> NDArray[np.uint8]:
+    """Return the numbers of the true objects of an image, 0 where there is none.
+
+    Raises
+    ------
+    InputError
+        If the data set has no instance masks.
+    """
+    instance = work.data.truth.load(image_id)[1]
+    if instance is None:
+        raise InputError(f'{work.data.name} has no masks of single objects, which sizes = "truth" needs.')
+    numbers = instance.astype(np.int64)
+    # Objects 254 numbers apart may share one: they are told apart by their components.
+    out: NDArray[np.uint8] = np.where((numbers > 0) & (numbers != VOID), (numbers - 1) % 254 + 1, 0).astype(np.uint8)
+    return out
 
 
 def check(options: Options) -> None:
     """Refuse options that contradict each other."""
     if options.loss not in LOSSES:
         raise InputError(f"There is no loss '{options.loss}'; it can be {', '.join(LOSSES)}.")
+    if options.sizes not in ("pseudo", "truth"):
+        raise InputError(f"There are no sizes '{options.sizes}'; they can be pseudo or truth.")
     if options.fisher not in ("decay", "empirical"):
         raise InputError(f"There is no Fisher diagonal '{options.fisher}'; it can be decay or empirical.")
     if options.loss == "L_sb":
@@ -152,8 +177,10 @@ def objective(model: DeepLab, options: Options, sample: Sample) -> Objective:
     stride = options.loss_stride or stride_of(model)
 
     def prepare(batch: Batch, iteration: int) -> tuple[Batch, Tensor]:
-        small = shrunk(batch["label"], stride)
-        weights = weights_of(small, options.tau if iteration >= options.begin else 0.0)
+        small, objects = shrunk(batch["label"], stride), None
+        if options.sizes == "truth":
+            small, objects = small.unbind(3)
+        weights = weights_of(small, options.tau if iteration >= options.begin else 0.0, objects)
         return {"image": batch["image"], "label": small.long(), "weights": weights}, weights.sum()[None]
 
     def loss(batch: Batch, denominators: Tensor) -> dict[str, Tensor]:
@@ -209,9 +236,9 @@ def stride_of(model: DeepLab) -> int:
 
 
 def shrunk(labels: Tensor, stride: int) -> Tensor:
-    """Bring label maps to ceil(side / stride) by the nearest pixel."""
+    """Bring label maps, (N, H, W) or (N, H, W, 2), to ceil(side / stride) by the nearest pixel."""
     half = stride // 2
-    height, width = (-(-n // stride) for n in labels.shape[1:])
+    height, width = (-(-n // stride) for n in labels.shape[1:3])
     rows = torch.arange(height, device=labels.device).mul(stride).add(half).clamp(max=labels.shape[1] - 1)
     columns = torch.arange(width, device=labels.device).mul(stride).add(half).clamp(max=labels.shape[2] - 1)
     return labels[:, rows][:, :, columns]

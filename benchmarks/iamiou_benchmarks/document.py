@@ -1,0 +1,53 @@
+"""Put the tables of the committed results into a document: ``python -m iamiou_benchmarks.document docs/baselines.md``.
+
+What stands between ``<!-- table NAME -->`` and ``<!-- end -->`` is made anew by ``iamiou bench table NAME``, and below
+``<!-- trials NAME -->`` stand the trials in ``results/dev/NAME.json``, which ``iamiou bench tune`` has written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from iamiou.errors import InputError
+from iamiou_benchmarks.tables import RESULTS, make_table, markdown
+from iamiou_benchmarks.tune import lines_of
+
+_BLOCK = re.compile(r"(<!-- (table|trials) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def renewed(text: str, results: Path = RESULTS) -> str:
+    """Return a document with its tables made anew.
+
+    Raises
+    ------
+    InputError
+        If a table has no end, or there is no result for it.
+
+    Examples
+    --------
+    >>> renewed("No table here.")
+    'No table here.'
+    """
+
+    def block(found: re.Match[str]) -> str:
+        if found[2] == "table":
+            made = make_table(found[3], results, "markdown")
+        else:
+            record = json.loads((results / "dev" / f"{found[3]}.json").read_text(encoding="utf-8"))
+            made = "\n".join([*markdown(lines_of(record)), ""])
+        return f"{found[1]}\n{made}\n{found[5]}"
+
+    begun = re.findall(r"<!-- (?:table|trials) (\S+) -->", text)
+    if len(begun) != len(_BLOCK.findall(text)):
+        raise InputError(f"A table has no end, perhaps '{begun[-1]}'; write <!-- end --> below each table.")
+    return _BLOCK.sub(block, text)
+
+
+if __name__ == "__main__":
+    import sys
+
+    for name in sys.argv[1:]:
+        path = Path(name)
+        path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
