@@ -45,6 +45,22 @@ class Results:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True)
+class PaintedResults:
+    """Paints the label map of an image, as ``Predictions.load``; can be cut down to some images, and travels."""
+
+    by_image: Mapping[str, list[Detection]]
+    num_classes: int
+
+    def only(self, images: Sequence[str]) -> PaintedResults:
+        """Return what is needed for some images."""
+        return PaintedResults({i: self.by_image[i] for i in images if i in self.by_image}, self.num_classes)
+
+    def __call__(self, image_id: str, shape: tuple[int, int]) -> np.ndarray:
+        """Paint the label map of an image."""
+        return paint(self.by_image.get(image_id, ()), shape, self.num_classes, image_id)
+
+
 def read_results(path: str | Path, truth: Truth, score_threshold: float = 0.0) -> Results:
     """Read a COCO results file: a list, or an object with ``annotations`` and, to give names, ``categories``.
 

@@ -51,6 +51,22 @@ class CocoTruth:
         return paint(self.pictures[image_id], len(self.classes))
 
 
+@dataclass(frozen=True)
+class PaintedTruth:
+    """Paints the maps of an image, as ``GroundTruth.load``; can be cut down to some images, and travels."""
+
+    pictures: Mapping[str, Picture]
+    num_classes: int
+
+    def only(self, images: Iterable[str]) -> PaintedTruth:
+        """Return what is needed for some images."""
+        return PaintedTruth({name: self.pictures[name] for name in images}, self.num_classes)
+
+    def __call__(self, image_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """Paint the semantic and the instance map of an image."""
+        return paint(self.pictures[image_id], self.num_classes)
+
+
 class CocoFile(NamedTuple):
     """The three tables of a file, and the images as they will be called."""
 

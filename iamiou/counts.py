@@ -139,11 +139,7 @@ def merge(parts: Sequence[Counts]) -> Counts:
         If an image occurs more than once.
     """
     names = [name for part in parts for name in part.images]
-    if len(set(names)) < len(names):
-        twice = sorted(name for name, n in Counter(names).items() if n > 1)
-        raise InputError(
-            f"{len(twice)} images occur in more than one of the counts: {name_some(twice)}. Add each once."
-        )
+    check_disjoint(names)
     order = sorted(range(len(names)), key=names.__getitem__)
     new = np.empty(len(names), np.int64)
     new[order] = np.arange(len(names))
@@ -164,6 +160,21 @@ def merge(parts: Sequence[Counts]) -> Counts:
         rows([part.instances for part in parts]),
         rows([part.phantoms for part in parts]),
     )
+
+
+def check_disjoint(names: Sequence[str]) -> None:
+    """Refuse to add what was counted twice.
+
+    Raises
+    ------
+    InputError
+        If an image occurs more than once.
+    """
+    if len(set(names)) < len(names):
+        twice = sorted(name for name, n in Counter(names).items() if n > 1)
+        raise InputError(
+            f"{len(twice)} images occur in more than one of the counts: {name_some(twice)}. Add each once."
+        )
 
 
 def from_arrays(num_classes: int, images: Sequence[str], arrays: dict[str, Any]) -> Counts:

@@ -97,6 +97,15 @@ class ProblemsFound(InputError):
         return type(self), (self.problems,)
 
 
+def extra_missing(what: str, extra: str) -> InputError:
+    """Say which extra has to be installed for something.
+
+    >>> print(extra_missing("--scheduler", "dask"))
+    --scheduler needs packages that are not installed; type: pip install "iamiou[dask]"
+    """
+    return InputError(f'{what} needs packages that are not installed; type: pip install "iamiou[{extra}]"')
+
+
 def name_some(names: Sequence[str], shown: int = SHOWN) -> str:
     """Join the first names and count the others.
 
@@ -123,6 +132,18 @@ def group(errors: Iterable[ImageError], *, fatal: bool = True) -> list[Problem]:
         name = f"{e.name} ({e.detail})" if e.detail else e.name
         kinds.setdefault((e.kind, e.what, e.hint), []).append(name)
     return [Problem(k, w, tuple(sorted(names)), h, fatal) for (k, w, h), names in sorted(kinds.items())]
+
+
+def joined(problems: Iterable[Problem]) -> list[Problem]:
+    """Make one `Problem` a kind of problems of disjoint sets of images, as if they had been grouped at once.
+
+    >>> joined([Problem("odd", "are odd", ("b",)), Problem("odd", "are odd", ("a",))])[0].names
+    ('a', 'b')
+    """
+    kinds: dict[tuple[str, str, str, bool], list[str]] = {}
+    for p in problems:
+        kinds.setdefault((p.kind, p.what, p.hint, p.fatal), []).extend(p.names)
+    return [Problem(k, w, tuple(sorted(names)), h, fatal) for (k, w, h, fatal), names in sorted(kinds.items())]
 
 
 def _singular(what: str) -> str:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from iamiou.big_maps import WINDOW, from_array
 from iamiou.counts import Counts
 from iamiou.errors import Problem
 from iamiou.labels import VOC, ClassList, load_classes
 from iamiou.pairs import Map, PairCounter, warnings_of
 from iamiou.report import Report, dataset_digest, map_digest
-from iamiou.scores import headline, of_pixels, support
+from iamiou.rows import StoredCounts, check_rows_folder, making_rows
+from iamiou.scores import classes_with_gap, headline_of, of_pixels, support_of
 from iamiou.settings import Settings, settings_of
-from iamiou.workers import Progress, count_all
+from iamiou.tally import Tally, tally_of
+from iamiou.workers import Progress, share_all
 
 if TYPE_CHECKING:
     from iamiou.ground_truth import GroundTruth
@@ -27,7 +33,13 @@ _STAND_IN = (
 
 
 def score(
-    pred: Map, semantic: Map, instance: Map | None = None, *, classes: str | Path | ClassList = VOC, **settings: Any
+    pred: Map,
+    semantic: Map,
+    instance: Map | None = None,
+    *,
+    classes: str | Path | ClassList = VOC,
+    window: int = WINDOW,
+    **settings: Any,
 ) -> Report:
     """Score one prediction, all maps being arrays.
 
@@ -42,6 +54,9 @@ def score(
         ``semantic`` stand in. An array wider than 16 bits counts as 8-bit when no label is above 255.
     classes : {"voc", "coco"}, path or ClassList
         Names of the classes.
+    window : int
+        With a memory-mapped array (`numpy.memmap`) of more pixels among the maps, the image is counted by strips of
+        full rows, of about so many pixels each: the same result, with memory for a strip.
     **settings
         Fields of `Settings`; there is no bootstrap over one image.
 
@@ -72,10 +87,17 @@ def score(
     """
     chosen = settings_of({"bootstrap": 0, **settings})
     counter = PairCounter(load_classes(classes), chosen.rule)
-    counter.add("image", pred, semantic, instance)
-    digest = dataset_digest(counter.classes, [("image", map_digest(semantic), map_digest(instance))])
+    maps = [_mapped(m, window) for m in (pred, semantic, instance)]
+    counter.add("image", *maps)
+    digest = dataset_digest(counter.classes, [("image", map_digest(maps[1]), map_digest(maps[2]))])
     source = "components" if instance is None else "annotation"
     return make_report(counter.counts(), counter.classes, chosen, digest, source, warnings_of(counter.oddities))
+
+
+def _mapped(labels: Any, window: int) -> Any:
+    """Let a memory-mapped array be read by strips."""
+    strips = isinstance(labels, np.memmap) and labels.ndim == 2 and labels.size > window
+    return from_array(labels, window) if strips else labels
 
 
 def evaluate(
@@ -89,19 +111,23 @@ def evaluate(
     list_file: str | Path | None = None,
     score_threshold: float = 0.0,
     max_pixels: int = 2**30,
+    window: int = WINDOW,
     threads: int | None = None,
     progress: Progress | None = None,
+    rows: str | Path | None = None,
+    client: Any = None,
     **settings: Any,
 ) -> Report:
     """Score a folder, an archive or a COCO result file against a data set.
 
     Parameters
     ----------
-    predictions : path
-        Label maps named by image id, or COCO results.
-    ground_truth : path, optional
+    predictions : path or address
+        Label maps named by image id, or COCO results. Folders may lie behind an address that fsspec knows
+        (``s3://...``, ``http://...``, ``memory://...``), here and below.
+    ground_truth : path or address, optional
         A VOC devkit, a folder of label maps, or COCO or LVIS json.
-    semantic, instances : path, optional
+    semantic, instances : path or address, optional
         Two folders of label maps in place of ``ground_truth``.
     classes : {"voc", "coco"}, path or ClassList
         Names of the classes.
@@ -111,10 +137,17 @@ def evaluate(
         COCO results below it are not painted.
     max_pixels : int
         Larger images are refused before they are decoded.
+    window : int
+        Larger .npy maps, and TIFF, are read by strips of full rows, of about so many pixels each.
     threads : int, optional
         Default: the cores at hand, at most 8.
     progress : callable, optional
         ``progress(done, all)``.
+    rows : path, optional
+        A folder, written anew as a whole: the rows of instances and phantoms go there as Parquet and are not kept in
+        memory. The report is the same, byte by byte; what needs rows (``instances``, ``save`` ...) reads them back.
+    client : distributed.Client, optional
+        Count on a Dask cluster, which must be trusted. Its workers must see the same paths; ``threads`` is not used.
     **settings
         Fields of `Settings`: ``bins``, ``missing``, ``pred_void``, ``components``, ``metrics``, ``bootstrap`` ...
 
@@ -148,9 +181,10 @@ def evaluate(
         split=split,
         list_file=list_file,
         max_pixels=max_pixels,
+        window=window,
     )
-    found = open_predictions(predictions, truth, score_threshold=score_threshold, max_pixels=max_pixels)
-    return evaluate_opened(found, truth, chosen, threads=threads, progress=progress)
+    found = open_predictions(predictions, truth, score_threshold=score_threshold, max_pixels=max_pixels, window=window)
+    return evaluate_opened(found, truth, chosen, threads=threads, progress=progress, rows=rows, client=client)
 
 
 def evaluate_opened(
@@ -162,6 +196,8 @@ def evaluate_opened(
     progress: Progress | None = None,
     digest: bool = True,
     processes: bool = False,
+    rows: str | Path | None = None,
+    client: Any = None,
 ) -> Report:
     """Score predictions and ground truth that were opened already; see `evaluate`.
 
@@ -172,12 +208,29 @@ def evaluate_opened(
     processes : bool
         Work in forked processes where that can be done (Linux): faster than threads, and only for a program that
         owns its process.
+    rows, client
+        As in `evaluate`.
     """
-    counts, hashes, warnings = count_all(
-        predictions, truth, settings, threads=threads, progress=progress, digest=digest, processes=processes
+    count = partial(
+        share_all,
+        predictions,
+        truth,
+        settings,
+        threads=threads,
+        progress=progress,
+        digest=digest,
+        processes=processes,
+        client=client,
     )
-    identity = dataset_digest(truth.classes, hashes) if digest else ""
-    return make_report(counts, truth.classes, settings, identity, truth.instances_from, warnings)
+    if rows is None:
+        share, warnings = count()
+    else:
+        check_rows_folder(rows)
+        with making_rows(rows, {"classes": truth.classes.names, "bins": settings.bins}) as stage:
+            share, warnings = count(rows=stage)
+    identity = dataset_digest(truth.classes, share.digests(), in_order=True) if digest else ""
+    kept = StoredCounts(share.kept, rows or "") if isinstance(share.kept, Tally) else share.kept
+    return make_report(kept, truth.classes, settings, identity, truth.instances_from, warnings)
 
 
 def make_report(
@@ -189,12 +242,15 @@ def make_report(
     warnings: Sequence[Problem] = (),
 ) -> Report:
     """Turn counts into a report: scores, intervals, support."""
-    scores, rests = headline(counts, settings.bins), support(counts, settings.bins)
+    tally = counts.tally if isinstance(counts, StoredCounts) else tally_of(counts, settings.bins)
+    both = classes_with_gap(tally.totals)
+    scores = headline_of(tally.totals, settings.bins)
+    rests = support_of(tally.totals, tally.entries.images_with(both), settings.bins)
     intervals: dict[str, tuple[float, float]] = {}
     if settings.bootstrap and len(counts.images) > 1:
-        from iamiou.resample import intervals as resampled
+        from iamiou.resample import summary_intervals
 
-        intervals = resampled(counts, settings.bins, resamples=settings.bootstrap, seed=settings.seed)
+        intervals = summary_intervals(tally.summary(), resamples=settings.bootstrap, seed=settings.seed)
     if settings.metrics == "miou":
         scores, rests, intervals = of_pixels(scores), of_pixels(rests), of_pixels(intervals)
     texts = [str(p) for p in warnings]
@@ -202,5 +258,15 @@ def make_report(
         texts.insert(0, _STAND_IN)
     options = asdict(settings) | {"bins": list(settings.bins)}
     return Report(
-        counts, classes, settings.bins, options, digest, instances_from, scores, intervals, rests, tuple(texts)
+        counts,
+        classes,
+        settings.bins,
+        options,
+        digest,
+        instances_from,
+        scores,
+        intervals,
+        rests,
+        tuple(texts),
+        tally if isinstance(counts, StoredCounts) else None,
     )

@@ -16,9 +16,10 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+Item_co = TypeVar("Item_co", covariant=True)
 
 #: Fewer images are not worth a process.
 FEW_IMAGES = 40
@@ -31,15 +32,23 @@ def can_fork(images: int) -> bool:
     return _CONTEXT is not None and images >= FEW_IMAGES and threading.active_count() == 1
 
 
-class Shared(Iterator[str]):
+class Items(Protocol[Item_co]):
+    """Whatever has a length and numbered items."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Item_co: ...
+
+
+class Shared(Iterator[Item_co]):
     """A list that several processes take their next item from."""
 
-    def __init__(self, items: Sequence[str], progress: Callable[[int, int], None] | None) -> None:
+    def __init__(self, items: Items[Item_co], progress: Callable[[int, int], None] | None) -> None:
         assert _CONTEXT is not None
         self.items, self.progress, self.shown = items, progress, time.monotonic()
         self.taken = _CONTEXT.Value("q", 0)
 
-    def __next__(self) -> str:
+    def __next__(self) -> Item_co:
         """Take an item; in the parent process, tell now and then how many were taken."""
         with self.taken.get_lock():
             k: int = self.taken.value
@@ -52,7 +61,7 @@ class Shared(Iterator[str]):
         return self.items[k]
 
 
-def work_apart(jobs: Sequence[Callable[[Iterator[str]], T]], images: Shared) -> list[T]:
+def work_apart(jobs: Sequence[Callable[[Iterator[Item_co]], T]], images: Shared[Item_co]) -> list[T]:
     """Run every job in a process of its own, the first in this one, and return what they return.
 
     Parameters
@@ -100,7 +109,7 @@ def work_apart(jobs: Sequence[Callable[[Iterator[str]], T]], images: Shared) -> 
     return results
 
 
-def _child(job: Callable[[Iterator[str]], T], images: Shared, send: Connection) -> None:
+def _child(job: Callable[[Iterator[Item_co]], T], images: Shared[Item_co], send: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children
     images.progress = None
     try:

@@ -59,7 +59,7 @@ def write_report(
     """
     page = render(report, truth=truth, predictions=predictions, images=images, title=title)
     with replacing(Path(path)) as file:
-        file.write(page.encode())
+        file.write(page.encode(errors="backslashreplace"))  # a file's name may be any bytes
 
 
 def render(
@@ -222,16 +222,18 @@ def _examples(
 
 
 def _maps(truth: GroundTruth, predictions: Predictions, connectivity: int, image: str) -> tuple[Map, Map, Map]:
-    """Read the semantic map, the instance map and the prediction of one image once more."""
+    """Read the semantic map, the instance map and the prediction of one image, which must not be too large."""
+    from iamiou.big_maps import in_memory
     from iamiou.pairs import ground_truth_components
 
     semantic, instance = truth.load(image)
+    semantic, instance = in_memory(semantic, image), None if instance is None else in_memory(instance, image)
     if instance is None:
         instance = ground_truth_components(semantic, connectivity)
     if image not in predictions.ids:  # scored as background
         return semantic, instance, np.zeros_like(semantic)
     height, width = semantic.shape
-    return semantic, instance, predictions.load(image, (height, width))
+    return semantic, instance, in_memory(predictions.load(image, (height, width)), image)
 
 
 def _phantoms(report: Report, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from iamiou.errors import InputError, Problem
-from iamiou.listing import shown
+from iamiou.addresses import is_address, read_address
+from iamiou.errors import ImageError, InputError, Problem
+from iamiou.listing import is_folder, list_folder, shown, within
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".npy", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -36,13 +37,13 @@ def read_list(path: str | Path) -> tuple[tuple[str, ...], list[Problem]]:
         If the file cannot be read or lists no image.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        data = read_address(str(path), str(path)) if is_address(path) else Path(path).read_bytes()
+        lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as e:
         raise InputError(f"The list '{path}' is not UTF-8 text; give a file with one image id a line.") from e
-    except OSError as e:
-        raise InputError(
-            f"The list '{path}' cannot be read ({e.strerror or e}); give a file with one image id a line."
-        ) from e
+    except (OSError, ImageError) as e:
+        reason = e.detail if isinstance(e, ImageError) else e.strerror or e
+        raise InputError(f"The list '{path}' cannot be read ({reason}); give a file with one image id a line.") from e
     counts = Counter(image_id(line) for line in lines if line.strip())
     if not counts:
         raise InputError(f"The list '{path}' names no image; it should hold one image id a line.")
@@ -69,7 +70,7 @@ def image_id(line: str) -> str:
     return stem if stem and f".{ending.lower()}" in _ENDINGS else base
 
 
-def choose_split(folder: Path, split: str | None) -> tuple[Path | None, list[Problem]]:
+def choose_split(folder: str | Path, split: str | None) -> tuple[str | Path | None, list[Problem]]:
     """Choose a list of a VOC devkit.
 
     Parameters
@@ -91,22 +92,27 @@ def choose_split(folder: Path, split: str | None) -> tuple[Path | None, list[Pro
     InputError
         If there is no such list.
     """
-    names = sorted(p.stem for p in folder.glob("[!.]*.txt")) if folder.is_dir() else []
+    files = list_folder(folder).files if is_address(folder) and is_folder(folder) else _local_files(folder)
+    names = sorted(n.removesuffix(".txt") for n in files if n.endswith(".txt") and not n.startswith("."))
     if split is not None:
         wanted = split.removesuffix(".txt")
         if wanted not in names:
             lists = f"there are {', '.join(shown(names))}" if names else f"there is no list in '{folder}'"
             lists = lists.replace("there are", "there is only") if len(names) == 1 else lists
             raise InputError(f"There is no split '{split}': {lists}. Choose with --split, or give a list with --list.")
-        return folder / f"{wanted}.txt", []
+        return within(folder, f"{wanted}.txt"), []
     if len(names) <= 1:
-        return (folder / f"{names[0]}.txt" if names else None), []
+        return (within(folder, f"{names[0]}.txt") if names else None), []
     if "val" in names:
         others = ", ".join(shown([n for n in names if n != "val"]))
         what, hint = f"split was taken, though there are others ({others})", "Choose with --split."
-        return folder / "val.txt", [Problem("default-split", what, ("val",), hint, fatal=False)]
+        return within(folder, "val.txt"), [Problem("default-split", what, ("val",), hint, fatal=False)]
     what, hint = "splits were found and none asked for, so all images are scored", "Choose with --split."
     return None, [Problem("default-split", what, shown(names), hint, fatal=False)]
+
+
+def _local_files(folder: str | Path) -> list[str]:
+    return [] if is_address(folder) else [p.name for p in Path(folder).glob("*.txt")]
 
 
 def pick(

@@ -24,7 +24,7 @@ _EVERY = 16  # rows
 _FIRST = np.zeros(STATES, np.int64)
 _FIRST[[RUNS, OVERLAPS]] = 1  # run 0 takes what is background, overlap 0 stands for none
 
-_NO_MAP = np.zeros(0, np.uint8)
+NO_MAP = np.zeros(0, np.uint8)
 _NO_INSTANCES, _NO_PHANTOMS = np.empty((0, 6), np.int64), np.empty(0, np.int64)
 
 
@@ -39,13 +39,13 @@ class Room:
 
     def __init__(self, num_classes: int) -> None:
         self.state = _FIRST.copy()
-        self.marks, self.scratch = np.zeros(0, np.uint64), _table(8, 0)
+        self.marks, self.scratch = np.zeros(0, np.uint64), new_table(8, 0)
         self.row_start, self.classes = np.empty(0, np.uint32), np.zeros((CLASS_ROWS, num_classes + 2), np.uint32)
         self.run, self.comp, self.overlap, self.insts = (
-            _table(3, 4096),
-            _table(5, 1024),
-            _table(4, 1024),
-            _table(3, 256),
+            new_table(3, 4096),
+            new_table(5, 1024),
+            new_table(4, 1024),
+            new_table(3, 256),
         )
         self.follows, self.work = np.empty(0, np.uint32), np.empty(0, np.uint32)
         self.instances, self.phantoms = _NO_INSTANCES, _NO_PHANTOMS
@@ -56,7 +56,7 @@ class Room:
         self.classes.fill(0)
         if self.scratch.shape[1] < max(BLOCK, width) + 8:
             self.marks = np.zeros(max(BLOCK, width) // 64 + 1, np.uint64)
-            self.scratch = _table(8, max(BLOCK, width) + 8)
+            self.scratch = new_table(8, max(BLOCK, width) + 8)
             self.follows = np.empty(1 << (2 * max(BLOCK, width) - 1).bit_length(), np.uint32)
         if len(self.row_start) <= height:
             self.row_start = np.empty(height + 1, np.uint32)
@@ -68,7 +68,7 @@ class Room:
         starts &= some[:, 1:] != 0
         runs = _EVERY * (int(np.count_nonzero(starts)) + len(some))
         if runs > self.run.shape[1]:
-            self.run = _table(3, runs + runs // 32 + max(BLOCK, pred.shape[1]))
+            self.run = new_table(3, runs + runs // 32 + max(BLOCK, pred.shape[1]))
 
     def grow(self) -> None:
         """Enlarge the tables that have no room for the next rows of the image."""
@@ -84,7 +84,7 @@ class Room:
         columns = max(labels, overlaps, ids + 1)
         size = max(6 * columns, runs if nested else 0)
         if len(self.work) < size:
-            self.work = _table(1, size * 3 // 2)[0]
+            self.work = new_table(1, size * 3 // 2)[0]
         work = self.work[: 6 * columns].reshape(6, columns)
         if len(self.instances) < ids:
             self.instances = np.empty((ids, 6), np.int64)
@@ -142,8 +142,8 @@ def count(
     room.start(height, width)
     if reach >= 0 and sem.size > _LARGE:
         room.expect(pred)
-    inst_bytes, inst_size = (_NO_MAP, 0) if inst is None else (_bytes(inst), inst.itemsize)
-    maps = _bytes(pred), pred.itemsize, _bytes(sem), sem.itemsize, inst_bytes, inst_size, height, width, *luts
+    inst_bytes, inst_size = (NO_MAP, 0) if inst is None else (as_bytes(inst), inst.itemsize)
+    maps = as_bytes(pred), pred.itemsize, as_bytes(sem), sem.itemsize, inst_bytes, inst_size, height, width, *luts
     while True:
         tables = room.run, room.comp, room.overlap, room.insts, room.row_start, room.classes
         scan(*maps, inst_void, reach, confusion, per_class, room.state, room.marks, room.scratch, *tables)
@@ -153,11 +153,12 @@ def count(
     return room.share(nested) if reach >= 0 else (_NO_INSTANCES, _NO_PHANTOMS)
 
 
-def _bytes(labels: Labels) -> NDArray[np.uint8]:
+def as_bytes(labels: Labels) -> NDArray[np.uint8]:
+    """Return the bytes of a C-contiguous map."""
     return labels.reshape(-1).view(np.uint8)
 
 
-def _table(rows: int, columns: int) -> Table:
+def new_table(rows: int, columns: int) -> Table:
     """Return a table; what nobody writes to is not taken from the system.
 
     NumPy would ask the system for huge pages, which in a young process take longer to come by than they save.
@@ -169,6 +170,6 @@ def _longer(table: Table, columns: int, used: int) -> Table:
     """Return a table with at least so many columns, and what the used ones hold."""
     if table.shape[1] >= columns:
         return table
-    new = _table(len(table), 2 * columns)
+    new = new_table(len(table), 2 * columns)
     new[:, :used] = table[:, :used]
     return new

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 
+from iamiou.addresses import is_address, is_folder_address, list_address
 from iamiou.errors import InputError, Problem, name_some
 
 _LABEL_MAPS = (".png", ".npy")
+_TIFF = (".tif", ".tiff")
 _JUNK = ("__macosx", "thumbs.db", "desktop.ini")
 _WELCOME = ("submission.json",)  # describes a submission to a leaderboard
 
@@ -23,6 +26,31 @@ class Listing:
     others: list[str] = field(default_factory=list)
 
 
+class FileNames(Mapping[str, str]):
+    """Names of files by image id, of which only the ends are kept: there may be millions.
+
+    >>> names = FileNames({"a": ["a.png"], "b": ["b.npy", "b.png"]}, "maps/")
+    >>> names["b"], "c" in names, [*names], names.get("c")
+    ('maps/b.npy', False, ['a', 'b'], None)
+    """
+
+    def __init__(self, by_id: Mapping[str, Sequence[str]], prefix: str = "") -> None:
+        self.prefix = prefix
+        self.ends = {image_id: intern(files[0][len(image_id) :]) for image_id, files in by_id.items()}
+
+    def __getitem__(self, image_id: str) -> str:
+        return self.prefix + image_id + self.ends[image_id]
+
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self.ends
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ends)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+
 def shown(names: Sequence[str]) -> tuple[str, ...]:
     r"""Escape what a terminal must not receive: a name is a stranger's text.
 
@@ -33,12 +61,28 @@ def shown(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def list_folder(path: str | Path) -> Listing:
-    """List a folder on disk; links count as what they lead to."""
+    """List a folder on disk, where links count as what they lead to, or behind an address."""
+    if is_address(path):
+        return Listing(*list_address(str(path)))
     level = Listing()
     with os.scandir(path) as entries:
         for e in entries:  # what is neither, a pipe or a link to nothing, must not be opened
             (level.folders if e.is_dir() else level.files if e.is_file() else level.others).append(e.name)
     return level
+
+
+def is_folder(path: str | Path) -> bool:
+    """Tell whether there is a folder, on disk or behind an address."""
+    return is_folder_address(str(path)) if is_address(path) else Path(path).is_dir()
+
+
+def within(folder: str | Path, name: str) -> str | Path:
+    """Return where something in a folder is.
+
+    >>> within("memory://a", "b.txt"), str(within("a", "b.txt"))
+    ('memory://a/b.txt', 'a/b.txt')
+    """
+    return f"{str(folder).rstrip('/')}/{name}" if is_address(folder) else Path(folder) / name
 
 
 def list_paths(paths: Iterable[str]) -> dict[str, Listing]:
@@ -60,7 +104,7 @@ def list_paths(paths: Iterable[str]) -> dict[str, Listing]:
 
 
 def find_label_maps(
-    listing: Callable[[str], Listing], source: str
+    listing: Callable[[str], Listing], source: str, *, tiff: bool = False
 ) -> tuple[str, dict[str, list[str]], tuple[Problem, ...]]:
     """Walk down to the folder with the label maps.
 
@@ -70,6 +114,8 @@ def find_label_maps(
         Gives what a folder holds; ``""`` is where to start.
     source : str
         What is walked through, to be shown.
+    tiff : bool
+        TIFF counts too; it is read from folders on disk only.
 
     Returns
     -------
@@ -86,12 +132,13 @@ def find_label_maps(
         If there is no label map.
     """
     where, ignored = "", []
+    endings = _LABEL_MAPS + (_TIFF if tiff else ())
     while True:
         level = listing(where)
         here = f"{where}/" if where else ""
         folders = [n for n in level.folders if not _is_junk(n)]
         files = [n for n in level.files if not _is_junk(n) and n not in _WELCOME]
-        maps = [n for n in files if n.lower().endswith(_LABEL_MAPS)]
+        maps = [n for n in files if n.lower().endswith(endings)]
         known = set(maps)
         ignored += [here + n for n in (*files, *level.others) if n not in known]
         if maps or len(folders) != 1:
@@ -99,8 +146,9 @@ def find_label_maps(
         where = here + folders[0]
     ignored += [f"{here}{n}/" for n in folders]
     if not maps:
+        kinds = ".png, .npy or .tif" if tiff else ".png or .npy"
         other = f"; it holds {name_some(shown(sorted(ignored)))}" if ignored else ""
-        raise InputError(f"'{source}' holds no label map (.png or .npy, named by image id){other}.")
+        raise InputError(f"'{source}' holds no label map ({kinds}, named by image id){other}.")
     by_id: dict[str, list[str]] = {}
     for name in sorted(maps):
         by_id.setdefault(name[: name.rindex(".")], []).append(name)

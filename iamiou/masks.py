@@ -16,8 +16,11 @@ from iamiou.png import MAX_PIXELS, Png, broken, check_size, decode, parse, plain
 
 __all__ = [
     "MAX_PIXELS",
+    "NPY_HEAD",
     "Decoder",
+    "broken_npy",
     "decode_with_pillow",
+    "npy_layout",
     "png_size",
     "read_label_map",
     "read_npy",
@@ -30,6 +33,7 @@ Decoder = Callable[[Png, str], np.ndarray]
 
 _NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER = 1024  # bytes; the header of a label map takes 128, and a longer one is work for the parser
+NPY_HEAD = _NPY_HEADER + 16
 
 
 def read_label_map(
@@ -105,24 +109,11 @@ def read_npy(
     >>> read_npy(buffer.getvalue(), "example")
     array([[ 0, 15]])
     """
-    size, fortran, dtype, start = _npy_header(data, name)
-    if dtype.hasobject:
-        what = ".npy files hold pickled Python objects, which are never loaded because loading them can run any code"
-        hint = "Load them where you trust them and save the label map alone: numpy.save(path, labels)."
-        raise ImageError("npy-pickle", what, name, "", hint)
-    if dtype.kind not in "iu":
-        hint = "Save the label of each pixel as an integer; argmax over the classes makes one of scores."
-        raise ImageError("npy-dtype", ".npy files hold no integers", name, str(dtype), hint)
-    if len(size) != 2:
-        hint = "Save one array (height, width) an image."
-        raise ImageError("npy-shape", ".npy files hold no map of two dimensions", name, f"shape {size}", hint)
-    if min(size) < 1:
-        raise ImageError("npy-shape", ".npy files hold no pixels", name, f"shape {size}", "Save them again.")
-    check_size(*size, name, shape, max_pixels)
+    size, fortran, dtype, start = npy_layout(data, name, shape, max_pixels)
     count = size[0] * size[1]
     if len(data) - start != count * dtype.itemsize:
         detail = f"{len(data) - start} bytes of data, expected {count * dtype.itemsize}"
-        raise _broken_npy(name, detail)
+        raise broken_npy(name, detail)
     flat = np.frombuffer(data, dtype, count, start)
     labels = flat.reshape(size, order="F" if fortran else "C")
     return np.array(labels, dtype.newbyteorder("="), order="C")
@@ -212,6 +203,38 @@ def decode_with_pillow(png: Png, name: str) -> np.ndarray:
     return labels
 
 
+def npy_layout(
+    data: bytes, name: str, shape: tuple[int, int] | None, max_pixels: int
+) -> tuple[tuple[int, int], bool, np.dtype, int]:
+    """Judge the header of an .npy file: its first `NPY_HEAD` bytes are enough.
+
+    Returns
+    -------
+    size : (int, int)
+        Height and width.
+    fortran : bool
+        Whether the data stand column by column.
+    dtype : numpy.dtype
+    start : int
+        Where the data begin.
+    """
+    size, fortran, dtype, start = _npy_header(data, name)
+    if dtype.hasobject:
+        what = ".npy files hold pickled Python objects, which are never loaded because loading them can run any code"
+        hint = "Load them where you trust them and save the label map alone: numpy.save(path, labels)."
+        raise ImageError("npy-pickle", what, name, "", hint)
+    if dtype.kind not in "iu":
+        hint = "Save the label of each pixel as an integer; argmax over the classes makes one of scores."
+        raise ImageError("npy-dtype", ".npy files hold no integers", name, str(dtype), hint)
+    if len(size) != 2:
+        hint = "Save one array (height, width) an image."
+        raise ImageError("npy-shape", ".npy files hold no map of two dimensions", name, f"shape {size}", hint)
+    if min(size) < 1:
+        raise ImageError("npy-shape", ".npy files hold no pixels", name, f"shape {size}", "Save them again.")
+    check_size(*size, name, shape, max_pixels)
+    return (size[0], size[1]), fortran, dtype, start
+
+
 def _npy_header(data: bytes, name: str) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     """Return shape, whether in Fortran order, dtype and the offset of the data."""
     if not data.startswith(_NPY_MAGIC):
@@ -222,15 +245,16 @@ def _npy_header(data: bytes, name: str) -> tuple[tuple[int, ...], bool, np.dtype
             f"starts with {bytes(data[:8]).hex(' ')}" if data else "is empty",
             "Save label maps with numpy.save.",
         )
-    stream = io.BytesIO(data[: _NPY_HEADER + 16])
+    stream = io.BytesIO(data[:NPY_HEAD])
     try:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         size, fortran, dtype = read(stream, max_header_size=_NPY_HEADER)
     except Exception as e:  # numpy parses the header as Python, which fails in many ways
-        raise _broken_npy(name, "its header cannot be read") from e
+        raise broken_npy(name, "its header cannot be read") from e
     return size, fortran, dtype, stream.tell()
 
 
-def _broken_npy(name: str, detail: str) -> ImageError:
+def broken_npy(name: str, detail: str) -> ImageError:
+    """Build the error for an .npy file that is damaged."""
     return ImageError("broken-npy", ".npy files are damaged", name, detail, "Write or copy them again.")

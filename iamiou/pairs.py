@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iamiou.big_maps import BigMap, from_array
 from iamiou.counts import Counts, Ints
 from iamiou.errors import ImageError, Problem, counted, group
+from iamiou.label_checks import (
+    MOST_IDS,
+    Map,
+    as_big_labels,
+    as_labels,
+    foreign,
+    label_pixels,
+    place_differs,
+    size_differs,
+)
 from iamiou.labels import VOID_8BIT, VOID_16BIT, ClassList
 
-Map = NDArray[np.integer]
+__all__ = ["Map", "PairCounter", "Rule", "as_labels", "ground_truth_components", "warnings_of"]
 
 _NO_VOID = -1
-#: Instance ids above this are renumbered first: the kernel keeps a table as long as the largest id.
-_MOST_IDS = 1 << 20
+#: With more classes an image keeps the pixels of those that it has, not a row for all.
+_FEW = 256
 
 
 @dataclass(frozen=True)
@@ -66,112 +78,147 @@ class PairCounter:
         self._confusion = np.zeros((c + 2, c + 2), np.int64)
         self._room = Room(c)
         self._images: list[str] = []
-        self._per_class: list[Ints] = []
+        self._per_class: list[tuple[Any, Ints]] = []
         self._instances: list[Ints] = []
         self._phantoms: list[Ints] = []
         self.oddities: list[ImageError] = []
 
-    def add(self, name: str, pred: Map, semantic: Map, instance: Map | None) -> None:
+    def add(self, name: str, pred: Map | BigMap, semantic: Map | BigMap, instance: Map | BigMap | None) -> None:
         """Count one image.
 
         Parameters
         ----------
         name : str
             The image's id, for messages and records.
-        pred, semantic, instance : integer array, (H, W)
-            Label maps, any dtype and strides; without ``instance`` the components of the truth stand in.
+        pred, semantic, instance : integer array or BigMap, (H, W)
+            Label maps, any dtype and strides; without ``instance`` the components of the truth stand in. If one is a
+            `BigMap` and larger than its window, the image is counted by strips.
 
         Raises
         ------
         ImageError
             If a map is no (H, W) integer array, sizes differ, or a label is no class.
         """
-        from iamiou.kernels import count
         from iamiou.runs import INSTANCES, TOP_PRED, TOP_SEM, VOID_SEM
 
-        semantic = as_labels(semantic, name, "ground truth")
-        pred = as_labels(pred, name, "prediction")
+        if isinstance(semantic, BigMap) or isinstance(pred, BigMap) or isinstance(instance, BigMap):
+            pred, semantic, instance = self._read_or_wrap(name, pred, semantic, instance)
+        semantic = _labels(semantic, name, "ground truth")
+        pred = _labels(pred, name, "prediction")
         if pred.shape != semantic.shape:
-            raise _size_differs(name, pred, semantic, "prediction")
-        inst_void, ids, annotated = _NO_VOID, None, instance is not None
+            raise size_differs(name, pred.shape, semantic.shape, "prediction")
         if self._reach < 0:
             instance = None
-        elif instance is None:
-            instance = ground_truth_components(semantic, self.rule.connectivity)
-        else:
-            instance = as_labels(instance, name, "instance map", largest=2**31 - 1)
+        elif instance is not None:
+            instance = _labels(instance, name, "instance map", largest=2**31 - 1)
             if instance.shape != semantic.shape:
-                raise _size_differs(name, instance, semantic, "instance map")
-            inst_void = {1: VOID_8BIT, 2: VOID_16BIT}.get(instance.itemsize, _NO_VOID)
-            if instance.itemsize == 4 and instance.max(initial=0) > _MOST_IDS:
-                ids, flat = np.unique(np.append(instance.ravel(), 0), return_inverse=True)
-                instance = flat[:-1].astype(np.int32).reshape(semantic.shape)
+                raise size_differs(name, instance.shape, semantic.shape, "instance map")
         per_class = np.zeros((3, self.size + 2), np.int64)
-        instances, phantoms = count(
-            pred,
-            semantic,
-            instance,
-            (self._pred_lut[pred.itemsize], self._sem_lut[semantic.itemsize]),
-            inst_void,
-            self._reach,
-            self.rule.components == "nested",
-            self._confusion,
-            per_class,
-            self._room,
-        )
+        if isinstance(semantic, BigMap):
+            instances, phantoms = self._count_strips(pred, semantic, instance, per_class)
+        else:
+            instances, phantoms = self._count(pred, semantic, instance, per_class)
         state = self._room.state
         if state[TOP_SEM] > self.size or state[TOP_PRED] >= self.size:
             # The counts of this image went into the shared confusion matrix, but an error ends the evaluation.
             self._refuse_labels(name, pred, semantic)
-        if annotated and instance is not None and state[VOID_SEM:INSTANCES].any():
-            self._note_oddities(name, instance, len(instances))
-        if ids is not None:
-            instances[:, 0] = ids[instances[:, 0]]
+        if instance is not None and state[VOID_SEM:INSTANCES].any():
+            self._note_oddities(name, instance.dtype.itemsize, len(instances))
         self._images.append(name)
-        self._per_class.append(per_class)
+        self._per_class.append((None, per_class) if self.size <= _FEW else self._packed(per_class))
         self._instances.append(instances)
         self._phantoms.append(phantoms)
+
+    def _count(self, pred: Any, semantic: Any, instance: Any, per_class: Ints) -> tuple[Ints, Ints]:
+        """Count an image that is in memory."""
+        from iamiou.kernels import count
+
+        inst_void, ids = _void_of(instance), None
+        if instance is None and self._reach >= 0:
+            instance = ground_truth_components(semantic, self.rule.connectivity)
+        elif instance is not None and instance.itemsize == 4 and instance.max(initial=0) > MOST_IDS:
+            ids, flat = np.unique(np.append(instance.ravel(), 0), return_inverse=True)
+            instance = flat[:-1].astype(np.int32).reshape(semantic.shape)
+        luts = self._pred_lut[pred.itemsize], self._sem_lut[semantic.itemsize]
+        nested, room = self.rule.components == "nested", self._room
+        how = luts, inst_void, self._reach, nested, self._confusion, per_class, room
+        instances, phantoms = count(pred, semantic, instance, *how)
+        if ids is not None:
+            instances[:, 0] = ids[instances[:, 0]]
+        return instances, phantoms
+
+    def _count_strips(self, pred: Any, semantic: BigMap, instance: Any, per_class: Ints) -> tuple[Ints, Ints]:
+        """Count an image strip by strip."""
+        from iamiou.tiles import count
+
+        luts = self._pred_lut[pred.dtype.itemsize], self._sem_lut[semantic.dtype.itemsize]
+        nested, room = self.rule.components == "nested", self._room
+        how = luts, _void_of(instance), self._reach, nested, self._confusion, per_class, room
+        stand_in = int(self.rule.connectivity == 8) if instance is None else -1
+        return count(pred, semantic, instance, *how, stand_in)
+
+    def _read_or_wrap(self, name: str, *maps: Map | BigMap | None) -> list[Any]:
+        """Read small maps as a whole, make all maps of a large image `BigMap`; note maps of different places."""
+        places = [m.place if isinstance(m, BigMap) else None for m in maps]
+        for place in (places[0], places[2]):
+            if place and places[1] and place.differs(places[1]):
+                self.oddities.append(place_differs(name, place, places[1]))
+        big = next(m for m in maps if isinstance(m, BigMap))
+        if big.size <= big.window:
+            return [m.whole() if isinstance(m, BigMap) and m.size <= big.window else m for m in maps]
+        return [from_array(m, big.window) if isinstance(m, np.ndarray) and m.ndim == 2 else m for m in maps]
+
+    def _packed(self, per_class: Ints) -> tuple[Any, Ints]:
+        """Return the classes that an image has, and its pixels of these."""
+        there = np.flatnonzero(per_class[:2, : self.size].any(0))
+        return there, per_class[:, there]
 
     def counts(self) -> Counts:
         """Return what was counted so far, sorted by image id."""
         if not self._images:
             return Counts.zero(self.size)
         order = sorted(range(len(self._images)), key=self._images.__getitem__)
-        per_class = np.stack([self._per_class[k] for k in order])[:, :, : self.size]
+        if self.size <= _FEW:
+            per_class = np.stack([self._per_class[k][1] for k in order], axis=1)[:, :, : self.size]
+        else:
+            per_class = np.zeros((3, len(order), self.size), np.int64)
+            for row, k in enumerate(order):
+                there, values = self._per_class[k]
+                per_class[:, row, there] = values
         image, phantoms = _with_image([self._phantoms[k] for k in order]).T
         return Counts(
             self.size,
             tuple(self._images[k] for k in order),
             self._confusion[: self.size, : self.size].copy(),
-            per_class[:, 0],
-            per_class[:, 1],
-            per_class[:, 2],
+            per_class[0],
+            per_class[1],
+            per_class[2],
             _with_image([self._instances[k] for k in order]),  # which are sorted by id
             np.column_stack([image, phantoms >> 32, phantoms & 0xFFFFFFFF]),
         )
 
-    def _refuse_labels(self, name: str, pred: Map, semantic: Map) -> None:
-        void = {1: VOID_8BIT, 2: VOID_16BIT}[semantic.itemsize]
-        bad = _foreign(semantic, self.size, {void})
+    def _refuse_labels(self, name: str, pred: Map | BigMap, semantic: Map | BigMap) -> None:
+        void = {1: VOID_8BIT, 2: VOID_16BIT}[semantic.dtype.itemsize]
+        bad = foreign(semantic, self.size, {void})
         hint = (
             f"The class list '{self.classes.name}' has the labels 0 to {self.size - 1} and void {void}; see --classes."
         )
         if bad:
             raise ImageError("truth-label", "ground truths have labels that are no class", name, bad, hint)
-        bad = _foreign(pred, self.size, {self.void_in_prediction, VOID_16BIT})
+        bad = foreign(pred, self.size, {self.void_in_prediction, VOID_16BIT})
         if bad:
             hint = f"The class list '{self.classes.name}' has the labels 0 to {self.size - 1}; see --classes."
             raise ImageError("prediction-label", "predictions have labels that are no class", name, bad, hint)
-        pixels = int(np.isin(pred, (self.void_in_prediction, VOID_16BIT)).sum())
+        pixels = sum(label_pixels(pred).get(void, 0) for void in {self.void_in_prediction, VOID_16BIT})
         what = f"predictions contain the void label {self.void_in_prediction}"
         hint = "A prediction must name a class everywhere; --pred-void background counts void as background."
         raise ImageError("void-in-prediction", what, name, counted(pixels, "pixel"), hint)
 
-    def _note_oddities(self, name: str, instance: Map, number: int) -> None:
+    def _note_oddities(self, name: str, itemsize: int, number: int) -> None:
         from iamiou.runs import NO_CLASS, OBJECT_DIFFERS, TWO_CLASSES, VOID_INST, VOID_SEM
 
         info = self._room.state
-        if instance.itemsize == 1 and number + info[NO_CLASS] == 254 and info[VOID_INST]:
+        if itemsize == 1 and number + info[NO_CLASS] == 254 and info[VOID_INST]:
             what = "8-bit instance maps use all 254 ids, with labelled pixels marked as void"
             hint = "More than 254 instances do not fit 8 bits; save these instance maps with 16 bits."
             raise ImageError("too-many-instances", what, name, counted(info[VOID_INST], "pixel"), hint)
@@ -238,41 +285,13 @@ def _lut(size: int, length: int, special: dict[int, int]) -> NDArray[np.uint16]:
     return lut
 
 
-def as_labels(labels: Map, name: str, role: str, largest: int = VOID_16BIT) -> Map:
-    """Return the map as C-contiguous uint8, uint16 or int32; a wide dtype becomes the narrowest that holds it."""
-    labels = np.asarray(labels)
-    if not labels.dtype.isnative:
-        labels = labels.astype(labels.dtype.newbyteorder("="))
-    if labels.ndim != 2 or labels.size == 0:
-        shape = " x ".join(map(str, labels.shape))
-        raise ImageError("not-a-map", f"{role}s are no label map (height x width)", name, f"shape {shape or 'none'}")
-    if max(labels.shape) > 2**15:
-        raise ImageError("too-large", f"{role}s are more than 32768 wide or high", name, f"{labels.shape}")
-    if labels.dtype in (np.uint8, np.uint16) and labels.flags.c_contiguous:
-        return labels
-    if labels.dtype != np.bool_ and not np.issubdtype(labels.dtype, np.integer):
-        hint = "Give class ids as integers: the argmax of the scores."
-        raise ImageError("not-integer", f"{role}s are not integer", name, str(labels.dtype), hint)
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high > largest:
-        detail = f"values {low} to {high}"
-        raise ImageError("label-range", f"{role}s have values outside 0 to {largest}", name, detail)
-    dtype = np.uint8 if high <= VOID_8BIT and labels.dtype != np.uint16 else np.uint16
-    return np.ascontiguousarray(labels, np.int32 if high > VOID_16BIT else dtype)
+def _labels(labels: Any, name: str, role: str, largest: int = VOID_16BIT) -> Any:
+    return (as_big_labels if isinstance(labels, BigMap) else as_labels)(labels, name, role, largest)
 
 
-def _size_differs(name: str, labels: Map, semantic: Map, role: str) -> ImageError:
-    detail = "{} x {}, ground truth {} x {}".format(*labels.shape, *semantic.shape)
-    return ImageError(
-        "size-differs", f"{role}s differ in size from the ground truth", name, detail, "Resize them first."
-    )
-
-
-def _foreign(labels: Map, size: int, void: set[int]) -> str:
-    """Name the labels of a map that are neither a class nor void."""
-    values, pixels = np.unique(labels, return_counts=True)
-    bad = [(v, n) for v, n in zip(values.tolist(), pixels.tolist(), strict=True) if v >= size and v not in void]
-    return ", ".join(f"label {v} in {counted(n, 'pixel')}" for v, n in bad[:3]) + (" ..." if len(bad) > 3 else "")
+def _void_of(instance: Map | BigMap | None) -> int:
+    """Return the instance id that means void."""
+    return _NO_VOID if instance is None else {1: VOID_8BIT, 2: VOID_16BIT}.get(instance.dtype.itemsize, _NO_VOID)
 
 
 def _with_image(tables: list[Ints]) -> Ints:

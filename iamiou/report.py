@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iamiou import __version__
-from iamiou.counts import PHANTOM_AREA, PHANTOM_CLASS, Counts, from_arrays
+from iamiou.counts import Counts, from_arrays
+from iamiou.digests import dataset_digest, map_digest
 from iamiou.errors import InputError
 from iamiou.files import replacing
-from iamiou.labels import VOID_8BIT, VOID_16BIT, ClassList
-from iamiou.pairs import as_labels
-from iamiou.scores import ClassScores, bin_names, bin_of, class_scores, ratio
+from iamiou.labels import ClassList
+from iamiou.scores import ClassScores, bin_names, bin_of, ratio, scores_of_classes
+from iamiou.sums import Summary, summarise
+from iamiou.totals import Totals, totals_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from iamiou.tally import Tally
+
+__all__ = ["METRIC_VERSION", "SCHEMA", "Report", "dataset_digest", "load", "map_digest"]
 
 #: Version of the metric's definition; scores of different versions must not stand in one table.
 METRIC_VERSION = "1.0"
@@ -56,6 +60,9 @@ class Report:
         Images, instances and classes behind every score.
     warnings : tuple of str
         What a reader has to know.
+    tally : Tally or None
+        What scores and intervals came from when the rows of the instances went to a folder; ``counts`` reads them
+        back when they are asked for, as ``instances``, `save` and pages do.
     """
 
     counts: Counts
@@ -68,6 +75,7 @@ class Report:
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     support: dict[str, dict[str, int]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    tally: Tally | None = None
 
     @property
     def has_instances(self) -> bool:
@@ -77,7 +85,16 @@ class Report:
     @cached_property
     def class_scores(self) -> ClassScores:
         """Scores of every class as arrays."""
-        return class_scores(self.counts, self.bins)
+        return scores_of_classes(self.totals)
+
+    @cached_property
+    def totals(self) -> Totals:
+        """Sums over all images."""
+        return self.tally.totals if self.tally else totals_of(self.counts, self.bins)
+
+    def summary(self) -> Summary:
+        """Return the sums over each image, for resampling."""
+        return self.tally.summary() if self.tally else summarise(self.counts, self.bins)
 
     @cached_property
     def instances(self) -> pd.DataFrame:
@@ -133,12 +150,7 @@ class Report:
         """Return the rows of ``classes`` in the score json; None where undefined."""
         per, names = self.class_scores, bin_names(self.bins)
         found = ratio(per.found_by_bin, per.instances_by_bin)
-        label, area = self.counts.phantoms[:, PHANTOM_CLASS], self.counts.phantoms[:, PHANTOM_AREA]
-        where = bin_of(area, self.bins)
-        shape = (len(self.class_list), len(names))
-        number, pixels = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        np.add.at(number, (label, where), 1)
-        np.add.at(pixels, (label, where), area)
+        number, pixels = self.totals.phantoms, self.totals.phantom_pixels
         rows = []
         for c, name in enumerate(self.class_list.names):
             row: dict[str, Any] = {"id": c, "name": name, "IoU": _json(per.iou[c]), "IA-IoU": _json(per.ia_iou[c])}
@@ -234,48 +246,6 @@ def _load(archive: Any, path: str | Path) -> Report:
         scores, rests = of_pixels(scores), of_pixels(rests)
     source, warnings = str(header["instances_from"]), tuple(str(w) for w in header["warnings"])
     return Report(counts, classes, bins, options, str(header["digest"]), source, scores, {}, rests, warnings)
-
-
-def map_digest(labels: np.ndarray | None) -> str:
-    r"""Return the sha256 of a decoded label map, whatever file it came from.
-
-    The bytes that are hashed are ``"height width\\n"`` and the pixels row by row: one byte each when no label is
-    above 254, void as 255; otherwise two bytes, little-endian, void as 65535 (four for larger ids).
-
-    Examples
-    --------
-    >>> map_digest(np.zeros((2, 3), np.uint8)) == map_digest(np.zeros((2, 3), np.uint16))
-    True
-    """
-    if labels is None:
-        return hashlib.sha256(b"").hexdigest()
-    labels = as_labels(labels, "image", "map", largest=2**31 - 1)
-    if labels.dtype != np.uint8:
-        void = (labels == VOID_16BIT) & (labels.itemsize == 2)
-        high = int(labels.max(initial=0, where=~void))
-        if high <= 254:
-            labels = np.where(void, VOID_8BIT, labels).astype(np.uint8)
-        else:
-            labels = labels.astype("<u2" if labels.itemsize == 2 else "<i4")
-    digest = hashlib.sha256("{} {}\n".format(*labels.shape).encode())
-    digest.update(labels.data)
-    return digest.hexdigest()
-
-
-def dataset_digest(classes: ClassList, maps: Iterable[tuple[str, str, str]]) -> str:
-    """Return the identity of a data set: sha256 over the class names and, sorted by id, the digests of its maps.
-
-    Parameters
-    ----------
-    classes : ClassList
-        The names enter, one a line.
-    maps : iterable of (image id, digest of the semantic map, digest of the instance map)
-        As `map_digest` gives them.
-    """
-    digest = hashlib.sha256("".join(f"{name}\n" for name in classes.names).encode())
-    for entry in sorted(maps):
-        digest.update((" ".join(entry) + "\n").encode())
-    return digest.hexdigest()
 
 
 def _json(value: float) -> float | None:

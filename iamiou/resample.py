@@ -138,7 +138,11 @@ def weak(counts: Counts, bins: tuple[int, ...]) -> frozenset[str]:
     frozenset of str
         For size bins, images with an instance of the class in that bin are counted.
     """
-    summary = summarise(counts, bins)
+    return weak_scores(summarise(counts, bins))
+
+
+def weak_scores(summary: Summary) -> frozenset[str]:
+    """Name `weak` scores from sums that are at hand."""
     images = np.bincount(summary.column, minlength=summary.width + 1)[summary.need]  # no entry is zero
     defined = ~np.isnan(ratios(summary, summary.totals()))
     out = set()

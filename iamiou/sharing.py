@@ -77,7 +77,7 @@ def _join_gaps(run, follows, gap, u, v):
 
 
 @inner
-def _open(follows, gap, run):
+def open_gaps(follows, gap, run):
     """Join the gaps after `run` in its row to the outside."""
     ring = np.uint32(follows.shape[0] - 1)
     while follows[run & ring] != 0:
@@ -122,11 +122,11 @@ def _nest(run, row_start, height, parent, classes, follows, gap):
                     _join_gaps(run, follows, gap, above[c], here[c])
                     above[c] = 0
                 else:
-                    _open(follows, gap, here[c])
+                    open_gaps(follows, gap, here[c])
         for k in range(before):
             c = seen_above[k]
             if above[c] != 0:
-                _open(follows, gap, above[c])
+                open_gaps(follows, gap, above[c])
                 above[c] = 0
     for y in range(height):
         for k in range(row_start[y], row_start[y + 1]):

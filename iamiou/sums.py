@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from iamiou.counts import AREA, CLASS, FP, IMAGE, TP
-from iamiou.scores import bin_names, bin_of
+from iamiou.entries import Entries, entries_of
+from iamiou.scores import bin_names
+from iamiou.totals import Totals, totals_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from iamiou.counts import Counts
 
@@ -58,7 +59,7 @@ class Summary:
     num_classes : int
     starts : ndarray of int64, shape (N + 1,)
         Entries of image ``i`` are ``starts[i]:starts[i + 1]``.
-    column, value : ndarray of int64 and float64, shape (entries,)
+    column, value : ndarray of int32 and float64, shape (entries,)
         Where an entry stands and what it holds.
     width : int
         Number of columns that hold anything; one more, always zero, stands for all others.
@@ -74,7 +75,7 @@ class Summary:
     images: tuple[str, ...]
     num_classes: int
     starts: Ints
-    column: Ints
+    column: NDArray[np.int32]
     value: Floats
     width: int
     top: Ints
@@ -137,58 +138,32 @@ def means_of(means: Sequence[Mean], quotient: Floats) -> Floats:
     return out
 
 
-class _Columns:
-    """Collect named dense columns of shape (N, k) and keep their entries that are not zero."""
-
-    def __init__(self) -> None:
-        self.at: dict[str, Ints] = {}
-        self.width = 0
-        self._entries: list[tuple[NDArray[np.intp], NDArray[np.intp], Floats]] = []
-
-    def add(self, name: str, dense: Floats | Ints) -> None:
-        image, column = np.nonzero(dense)
-        self._entries.append((image, column + self.width, dense[image, column].astype(np.float64)))
-        self.at[name] = np.arange(self.width, self.width + dense.shape[1])
-        self.width += dense.shape[1]
-
-    def pack(self, num_images: int) -> tuple[Ints, Ints, Floats, Ints]:
-        """Return starts, columns, values, and for every column its place among those that hold anything."""
-        image, column, value = (np.concatenate(part) for part in zip(*self._entries, strict=True))
-        order = np.argsort(image, kind="stable")
-        used, place = np.unique(column, return_inverse=True)
-        starts = np.concatenate([[0], np.cumsum(np.bincount(image, minlength=num_images))])
-        where = np.full(self.width, used.size)
-        where[used] = np.arange(used.size)
-        return starts.astype(np.int64), place[order].astype(np.int64), value[order], where
-
-
 def summarise(counts: Counts, bins: tuple[int, ...]) -> Summary:
     """Turn counts into the per-image sums behind every headline score, for sizes parted by ``bins``."""
-    order = sorted(range(len(counts.images)), key=counts.images.__getitem__)
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    columns = _Columns()
-    truth, prediction, hit = counts.truth[order], counts.prediction[order], counts.hit[order]
-    columns.add("truth", truth)
-    columns.add("prediction", prediction)
-    columns.add("hit", hit)
-    columns.add("union", truth + prediction - hit)
-    per_image = _iou(truth, prediction, hit)
-    classes = (truth > 0).sum(axis=1, keepdims=True)
-    columns.add("image", np.minimum(classes, 1))
-    columns.add("image IoU", per_image.sum(axis=1, keepdims=True) / np.maximum(classes, 1))
-    image = place[counts.instances[:, IMAGE]]
-    _add_instances(columns, image, counts.instances, truth, prediction - hit, per_image[:, 0], bins)
-    starts, column, value, where = columns.pack(len(counts.images))
-    at = {name: where[place] for name, place in columns.at.items()}
+    return summary_of(entries_of(counts, bins), totals_of(counts, bins), bins)
+
+
+def summary_of(entries: Entries, totals: Totals, bins: tuple[int, ...]) -> Summary:
+    """Turn what is kept of every image, and of all together, into the sums behind every headline score."""
+    mean_area = totals.area / np.maximum(totals.instances.sum(axis=1), 1)  # of all images: a constant
+    names = {name: part.shape[1] for name, part in _columns(entries.dense(0, 0), mean_area, bins).items()}
+    step = max(1, BLOCK // sum(names.values()))
+    ranges = [(k, min(k + step, len(entries.images))) for k in range(0, max(len(entries.images), 1), step)]
+    sizes, column, value = _all_packed(_columns(entries.dense(*block), mean_area, bins) for block in ranges)
+    # Columns that hold nothing anywhere are left out; one more column, which is always zero, stands for all of them.
+    used = np.flatnonzero(np.bincount(column, minlength=sum(names.values())))
+    where = np.full(sum(names.values()), used.size)
+    where[used] = np.arange(used.size)
+    ends = np.cumsum([*names.values()]).tolist()
+    at = {name: where[end - width : end] for (name, width), end in zip(names.items(), ends, strict=True)}
     (top, bottom, need), family = _families(at, bin_names(bins))
     return Summary(
-        images=tuple(counts.images[i] for i in order),
-        num_classes=counts.num_classes,
-        starts=starts,
-        column=column,
+        images=entries.images,
+        num_classes=entries.num_classes,
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        column=where.astype(np.int32)[column],
         value=value,
-        width=int(column.max(initial=-1)) + 1,
+        width=used.size,
         top=top,
         bottom=bottom,
         need=need,
@@ -197,42 +172,49 @@ def summarise(counts: Counts, bins: tuple[int, ...]) -> Summary:
     )
 
 
-def _iou(truth: Ints, prediction: Ints, hit: Ints) -> Floats:
-    """Return the IoU of every image and class, 0 where the truth does not show the class."""
-    return np.asarray(np.where(truth > 0, hit / np.maximum(truth + prediction - hit, 1), 0.0), np.float64)
-
-
-def _add_instances(
-    columns: _Columns, image: Ints, rows: Ints, truth: Ints, false: Ints, background: Floats, bins: tuple[int, ...]
-) -> None:
-    """Add number and IA-IoU of the instances by class and bin, those found, and iIoU's weighted hits.
+def _columns(part: Mapping[str, Floats], mean_area: Floats, bins: tuple[int, ...]) -> dict[str, Floats]:
+    """Make all columns of some images, (images, as many as there are of a kind) each.
 
     Background is class 0 of the instances over all sizes: one an image that shows it, with its plain IoU.
     """
-    label, area, tp, fp = (rows[:, k] for k in (CLASS, AREA, TP, FP))
-    iou, one, size = tp / (area + fp), np.ones(len(rows)), bin_of(area, bins)
+    truth, prediction, hit = part["truth"], part["prediction"], part["hit"]
+    per_image = np.where(truth > 0, hit / np.maximum(truth + prediction - hit, 1), 0.0)
+    classes = (truth > 0).sum(axis=1, keepdims=True)
+    out = {"truth": truth, "prediction": prediction, "hit": hit, "union": truth + prediction - hit}
+    out |= {"image": np.minimum(classes, 1), "image IoU": per_image.sum(axis=1, keepdims=True) / np.maximum(classes, 1)}
+    names = bin_names(bins)
+    n = np.sum([part[f"instances {k}"] for k in range(len(names))], axis=0)
+    ia = np.sum([part[f"IA {k}"] for k in range(len(names))], axis=0)
+    out["iTP"] = mean_area * part["share"]
+    out["iUnion"] = n * mean_area + prediction - hit  # the weighted iTP + iFN of a class sum to its area
+    found = np.sum([part[f"found {k}"] for k in range(len(names))], axis=0)
+    out |= {"found": found, "all": n.sum(axis=1, keepdims=True)}
+    n[:, 0], ia[:, 0] = truth[:, 0] > 0, per_image[:, 0]
+    out |= {"instances": n, "IA": ia}
+    for k, name in enumerate(names):
+        inside = part[f"instances {k}"]
+        out |= {f"instances_{name}": inside, f"IA_{name}": part[f"IA {k}"], f"found_{name}": part[f"found {k}"]}
+        out[f"all_{name}"] = inside.sum(axis=1, keepdims=True)
+    return out
 
-    def table(weight: Floats) -> Floats:
-        flat: Floats = np.bincount(image * truth.shape[1] + label, weight, truth.size).astype(np.float64, copy=False)
-        return flat.reshape(truth.shape)
 
-    n, ia = table(one), table(iou)
-    number = n.sum(axis=0)
-    mean_area = table(area.astype(np.float64)).sum(axis=0) / np.maximum(number, 1)  # of all images: a constant
-    columns.add("iTP", table(mean_area[label] * tp / area))
-    columns.add("iUnion", n * mean_area + false)  # the weighted iTP + iFN of a class sum to its area
-    n[:, 0], ia[:, 0] = truth[:, 0] > 0, background
-    columns.add("instances", n)
-    columns.add("IA", ia)
-    found = (2 * tp >= area + fp).astype(np.float64)
-    columns.add("found", table(found).sum(axis=1, keepdims=True))
-    columns.add("all", table(one).sum(axis=1, keepdims=True))
-    for k, name in enumerate(bin_names(bins)):
-        inside = (size == k).astype(np.float64)
-        columns.add(f"instances_{name}", table(inside))
-        columns.add(f"IA_{name}", table(iou * inside))
-        columns.add(f"found_{name}", table(found * inside).sum(axis=1, keepdims=True))
-        columns.add(f"all_{name}", table(inside).sum(axis=1, keepdims=True))
+def _all_packed(blocks: Iterable[Mapping[str, Floats]]) -> tuple[Ints, NDArray[np.int32], Floats]:
+    sizes: list[Ints] = []
+    columns: list[NDArray[np.int32]] = []
+    values: list[Floats] = []
+    for block in blocks:
+        for kept, part in zip((sizes, columns, values), _packed(block), strict=True):
+            kept.append(part)  # type: ignore[attr-defined]
+    column = np.concatenate(columns)
+    columns.clear()  # millions of images must not lie here twice for longer than needed
+    return np.concatenate(sizes), column, np.concatenate(values)
+
+
+def _packed(columns: Mapping[str, Floats]) -> tuple[Ints, NDArray[np.int32], Floats]:
+    """Return how many entries every image has, and their columns and values."""
+    table = np.concatenate([*columns.values()], axis=1)
+    row, column = np.nonzero(table)
+    return np.bincount(row, minlength=len(table)), column.astype(np.int32), table[row, column]
 
 
 def _families(at: dict[str, Ints], names: tuple[str, ...]) -> tuple[tuple[Ints, ...], dict[str, slice]]:

@@ -82,7 +82,7 @@ def _csv(report: Report) -> str:
     of_all |= {k: report.scores[k] for k in header if k in report.scores}
     for name, key in (("n", "IA-mIoU"), *((f"n_{b}", f"IA_{b}") for b in bin_names(report.bins))):
         of_all[name] = report.support.get(key, {}).get("instances", 0)
-    of_all["phantoms"] = len(report.counts.phantoms)
+    of_all["phantoms"] = int(report.totals.phantoms.sum())
     first = [shown(v, 17) if isinstance(v, float) else str(v) for v in (of_all[k] for k in header)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

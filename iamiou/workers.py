@@ -1,4 +1,4 @@
-"""Count all pairs of a data set on several cores and collect every problem on the way."""
+"""Count all pairs of a data set on several cores, or on a cluster, and collect every problem on the way."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from iamiou.counts import Counts, merge
-from iamiou.errors import ImageError, InputError, Problem, ProblemsFound, group
-from iamiou.pairs import PairCounter, warnings_of
-from iamiou.report import map_digest
+from iamiou.counts import Counts
+from iamiou.errors import InputError, Problem, ProblemsFound
 from iamiou.settings import Settings
+from iamiou.shares import Part, Parts, Share, ShareCounter, Source, merge_shares
 
 if TYPE_CHECKING:
     from iamiou.ground_truth import GroundTruth
@@ -66,95 +64,161 @@ def count_all(
     ProblemsFound
         With every fatal problem of the listing and of every image.
     """
+    share, warnings = share_all(
+        predictions, truth, settings, threads=threads, progress=progress, digest=digest, processes=processes
+    )
+    assert isinstance(share.kept, Counts)
+    return share.kept, [*share.digests()], warnings
+
+
+def share_all(
+    predictions: Predictions,
+    truth: GroundTruth,
+    settings: Settings,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    digest: bool = True,
+    processes: bool = False,
+    rows: Path | None = None,
+    client: Any = None,
+) -> tuple[Share, list[Problem]]:
+    """Count all images as `count_all`, wherever that is done and whatever is kept of them.
+
+    Parameters
+    ----------
+    rows : path, optional
+        A folder of `iamiou.rows.making_rows`; the rows of instances and phantoms go there and not into the result.
+    client : distributed.Client, optional
+        Count on its cluster.
+    """
     from iamiou.predictions import compare_ids
 
     problems = [*truth.warnings, *predictions.problems, *compare_ids(predictions, truth, missing=settings.missing)]
     lost = {name for p in problems if p.fatal and p.kind == "missing-prediction" for name in p.names}
-    todo = [name for name in truth.ids if name not in lost]
-    workers = [_Worker(predictions, truth, settings, digest) for _ in range(min(_threads(threads), max(1, len(todo))))]
-    for module in ("iamiou.kernels", "iamiou.unfilter"):  # compile and load before the work is divided
-        import_module(module)
-    apart = processes and len(workers) > 1
-    shares = _in_processes(workers, todo, progress) if apart else _in_threads(workers, todo, progress)
-    errors = [e for share in shares for e in share.errors]
-    warnings = [p for p in problems if not p.fatal]
-    warnings += warnings_of(e for share in shares for e in share.oddities)
-    fatal = [p for p in problems if p.fatal] + group(errors)
+    todo = [name for name in truth.ids if name not in lost] if lost else truth.ids
+    given = frozenset(predictions.ids)
+    source = Source(truth.classes, truth.load, predictions.load, given, settings.rule, digest)
+    if client is not None:
+        from iamiou.cluster import count_on
+
+        share = count_on(client, source, todo, settings.bins, rows, progress)
+    else:
+        share = _count_here(source, todo, settings.bins, rows, threads, progress, processes)
+    warnings = [p for p in problems if not p.fatal] + list(share.oddities)
+    fatal = [p for p in problems if p.fatal] + list(share.errors)
     if fatal:
         raise ProblemsFound([*fatal, *warnings])
-    return merge([share.counts for share in shares]), [h for share in shares for h in share.hashes], warnings
+    return share, warnings
 
 
-@dataclass(frozen=True)
-class _Share:
-    """What one worker found in the images that it took."""
+def _count_here(
+    source: Source,
+    todo: Sequence[str],
+    bins: tuple[int, ...],
+    rows: Path | None,
+    threads: int | None,
+    progress: Progress | None,
+    processes: bool,
+) -> Share:
+    from iamiou.rows import PART
 
-    counts: Counts
-    errors: list[ImageError]
-    oddities: list[ImageError]
-    hashes: list[tuple[str, str, str]]
+    # Without rows to write, a part is one image, and a worker puts all its images into one share.
+    size = 1 if rows is None else PART
+    parts = Parts(todo, size)
+    number = min(_threads(threads), max(1, len(parts)))
+    workers = [_Worker(source) if rows is None else _Writer(source, bins, rows) for _ in range(number)]
+    for module in ("iamiou.kernels", "iamiou.unfilter"):  # compile and load before the work is divided
+        import_module(module)
+    shares = _in_processes(workers, parts, len(todo), progress) if processes and number > 1 else None
+    return merge_shares(shares or _in_threads(workers, parts, len(todo), progress))
 
 
 class _Worker:
     """What one thread needs: a counter of its own, so that threads share nothing but the list of images."""
 
-    def __init__(self, predictions: Predictions, truth: GroundTruth, settings: Settings, digest: bool) -> None:
-        self.truth, self.predictions, self.digest = truth, predictions, digest
-        self.counter = PairCounter(truth.classes, settings.rule)
-        self.given = frozenset(predictions.ids)
-        self.errors: list[ImageError] = []
-        self.hashes: list[tuple[str, str, str]] = []
-        self.done = 0
+    def __init__(self, source: Source) -> None:
+        self.source, self.done = source, 0
         self.crash: BaseException | None = None
+        self.counter: ShareCounter | None = None
 
-    def run(self, images: Iterator[str], stop: threading.Event) -> None:
-        """Count images until there are no more or someone says stop."""
+    def run(self, parts: Iterator[Part], stop: threading.Event) -> None:
+        """Count parts until there are no more or someone says stop."""
         try:
-            for name in images:
-                if stop.is_set():
-                    break
-                try:
-                    self._count(name)
-                except ImageError as e:
-                    self.errors.append(e)
-                self.done += 1
+            for number, names in parts:
+                self.counter = self.counter or ShareCounter(self.source)
+                for name in names:
+                    if stop.is_set():
+                        return
+                    self.counter.add(name)
+                    self.done += 1
+                self.finish(number)
         except BaseException as e:
             self.crash = e  # raised again by the main thread
             stop.set()
 
-    def share(self) -> _Share:
+    def finish(self, number: int) -> None:
+        """Do what is to be done at the end of a part."""
+
+    def share(self) -> Share:
         """Return what was found, or raise what went wrong."""
         if self.crash:
             raise self.crash
-        return _Share(self.counter.counts(), self.errors, self.counter.oddities, self.hashes)
-
-    def _count(self, name: str) -> None:
-        semantic, instance = self.truth.load(name)
-        height, width = semantic.shape
-        given = name in self.given
-        pred = self.predictions.load(name, (height, width)) if given else np.zeros_like(semantic)
-        self.counter.add(name, pred, semantic, instance)
-        if self.digest:
-            self.hashes.append((name, map_digest(semantic), map_digest(instance)))
+        return (self.counter or ShareCounter(self.source)).share()
 
 
-def _in_processes(workers: Sequence[_Worker], todo: Sequence[str], progress: Progress | None) -> list[_Share]:
+class _Writer(_Worker):
+    """Writes the rows of every part, and keeps what is left of it."""
+
+    def __init__(self, source: Source, bins: tuple[int, ...], folder: Path) -> None:
+        super().__init__(source)
+        self.bins, self.folder = bins, folder
+        self.shares: list[Share] = []
+
+    def finish(self, number: int) -> None:
+        """Write the rows of a part."""
+        from iamiou.rows import encode, write_part
+
+        share = super().share()
+        assert isinstance(share.kept, Counts)
+        write_part(self.folder, number, encode(share.kept, self.source.classes, self.bins))
+        self.shares.append(share.without_rows(self.bins))
+        self.counter = None
+
+    def share(self) -> Share:
+        """Return what was found in all parts."""
+        if self.crash:
+            raise self.crash
+        nothing = ShareCounter(replace(self.source, digest=False)).share().without_rows(self.bins)
+        return merge_shares(self.shares) if self.shares else nothing
+
+
+def _in_processes(
+    workers: Sequence[_Worker], parts: Parts, images: int, progress: Progress | None
+) -> list[Share] | None:
+    """Let forked processes share the parts; None where that cannot be done."""
     from iamiou.forks import Shared, can_fork, work_apart
 
-    if not can_fork(len(todo)):
-        return _in_threads(workers, todo, progress)
-    return work_apart([partial(_alone, worker) for worker in workers], Shared(todo, progress))
+    if not can_fork(images):
+        return None
+
+    def tell(taken: int, _: int) -> None:
+        if progress:
+            progress(min(taken * parts.size, images), images)
+
+    return work_apart([partial(_alone, worker) for worker in workers], Shared(parts, tell))
 
 
-def _alone(worker: _Worker, images: Iterator[str]) -> _Share:
-    worker.run(images, threading.Event())
+def _alone(worker: _Worker, parts: Iterator[Part]) -> Share:
+    worker.run(parts, threading.Event())
     return worker.share()
 
 
-def _in_threads(workers: Sequence[_Worker], todo: Sequence[str], progress: Progress | None) -> list[_Share]:
-    """Let the workers share the images; the main thread only watches, so that Ctrl-C works at once."""
-    images, stop = iter(todo), threading.Event()
-    crew = [threading.Thread(target=w.run, args=(images, stop), daemon=True) for w in workers]
+def _in_threads(workers: Sequence[_Worker], parts: Parts, images: int, progress: Progress | None) -> list[Share]:
+    """Let the workers share the parts; the main thread only watches, so that Ctrl-C works at once."""
+    # Not a generator, which two threads cannot share.
+    todo, stop = map(parts.__getitem__, range(len(parts))), threading.Event()
+    crew = [threading.Thread(target=w.run, args=(todo, stop), daemon=True) for w in workers]
     try:
         for thread in crew:
             thread.start()
@@ -164,13 +228,13 @@ def _in_threads(workers: Sequence[_Worker], todo: Sequence[str], progress: Progr
                 thread.join(0.1)
                 if progress and time.monotonic() - shown > 0.1:
                     shown = time.monotonic()
-                    progress(sum(w.done for w in workers), len(todo))
+                    progress(sum(w.done for w in workers), images)
     finally:
         stop.set()
         for thread in crew:
             thread.join()
     if progress:
-        progress(sum(w.done for w in workers), len(todo))
+        progress(sum(w.done for w in workers), images)
     return [worker.share() for worker in workers]
 
 

@@ -10,9 +10,9 @@ since t + o is the number of a component's pixels whose class is right, O_k neve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-import cc3d
 import numpy as np
 
 
@@ -24,7 +24,19 @@ class Pair(NamedTuple):
     phantoms: np.ndarray  # (k, 2): class, area; sorted
 
 
-def count(prediction: np.ndarray, semantic: np.ndarray, instance: np.ndarray, classes: int) -> Pair:
+def label_with_cc3d(prediction: np.ndarray) -> np.ndarray:
+    import cc3d
+
+    return cc3d.connected_components(prediction, connectivity=8)
+
+
+def count(
+    prediction: np.ndarray,
+    semantic: np.ndarray,
+    instance: np.ndarray,
+    classes: int,
+    label: Callable[[np.ndarray], np.ndarray] = label_with_cc3d,
+) -> Pair:
     """Count one pair; 255 is void in the class map, the largest value of its dtype in the instance map."""
     void = np.iinfo(instance.dtype).max
     valid = (semantic != 255) & (instance != void)
@@ -33,7 +45,7 @@ def count(prediction: np.ndarray, semantic: np.ndarray, instance: np.ndarray, cl
     confusion = np.bincount(key.ravel(), minlength=(classes + 1) * classes)
     confusion = confusion.reshape(classes + 1, classes)[:classes]
 
-    component = cc3d.connected_components(prediction, connectivity=8)
+    component = label(prediction)
     at = np.flatnonzero((prediction != 0) & valid)
     of_pixel, truth_there = component.ravel()[at].astype(np.intp), truth.ravel()[at]
     guess, who = prediction.ravel()[at], instance.ravel()[at]

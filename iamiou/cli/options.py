@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,13 @@ _TRUTH = (
         type=click.IntRange(1),
         default=2**30,
         help="Refuse larger images.  [default: 2^30]",
+    ),
+    click.option(
+        "--window",
+        metavar="N",
+        type=click.IntRange(1),
+        default=2**24,
+        help="Read larger .npy and TIFF by strips of N pixels.  [default: 2^24]",
     ),
     click.option("--score-threshold", metavar="X", type=float, default=0.0, help="Leave out weaker COCO results."),
 )
@@ -108,6 +116,7 @@ def open_pair(
     split: str | None,
     list_file: str | None,
     max_pixels: int,
+    window: int,
     score_threshold: float,
 ) -> tuple[Predictions, GroundTruth]:
     """Open both sides from the truth options."""
@@ -123,8 +132,10 @@ def open_pair(
         split=split,
         list_file=list_file,
         max_pixels=max_pixels,
+        window=window,
     )
-    return open_predictions(predictions, truth, score_threshold=score_threshold, max_pixels=max_pixels), truth
+    found = open_predictions(predictions, truth, score_threshold=score_threshold, max_pixels=max_pixels, window=window)
+    return found, truth
 
 
 def settings_from(options: dict[str, Any]) -> Settings:
@@ -142,7 +153,7 @@ def settings_from(options: dict[str, Any]) -> Settings:
 
 def compile_kernels() -> None:
     """Compile what is not in Numba's cache yet, and say so; half of it meanwhile in a process of its own."""
-    from iamiou.jit import compiled
+    from iamiou.jit import compiled, load_for_good
 
     here, there = "iamiou.scan", ("iamiou.sharing", "iamiou.unfilter")
     if not compiled([here, *there]):
@@ -151,18 +162,50 @@ def compile_kernels() -> None:
         code = f"import sys; sys.path[:] = {sys.path!r}; import {', '.join(there)}"
         with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL):
             import_module(here)
+    load_for_good(["iamiou.kernels", "iamiou.unfilter"])
+
+
+@contextmanager
+def on_cluster(scheduler: str | None, threads: int | None) -> Iterator[Any]:
+    """Connect to a Dask scheduler, where one is given; None where not."""
+    if scheduler is None:
+        yield None
+        return
+    from iamiou.cluster import connected
+    from iamiou.errors import InputError
+
+    if threads is not None:
+        raise InputError("--threads is about this machine, but --scheduler counts on others; give one of them.")
+    with connected(scheduler) as client:
+        yield client
 
 
 def evaluate_with_bar(
-    predictions: Predictions, truth: GroundTruth, settings: Settings, threads: int | None, digest: bool = True
+    predictions: Predictions,
+    truth: GroundTruth,
+    settings: Settings,
+    threads: int | None,
+    digest: bool = True,
+    *,
+    rows: str | None = None,
+    client: Any = None,
 ) -> Report:
     """Evaluate; show a progress bar where a person looks on, nothing elsewhere."""
     from iamiou.evaluation import evaluate_opened
 
-    compile_kernels()
+    if client is None:
+        compile_kernels()
     with ProgressBar(len(truth.ids)) as progress:
         return evaluate_opened(
-            predictions, truth, settings, threads=threads, progress=progress, digest=digest, processes=True
+            predictions,
+            truth,
+            settings,
+            threads=threads,
+            progress=progress,
+            digest=digest,
+            processes=True,
+            rows=rows,
+            client=client,
         )
 
 

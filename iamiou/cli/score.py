@@ -11,6 +11,7 @@ from iamiou.cli.options import (
     bootstrap_options,
     evaluate_with_bar,
     format_option,
+    on_cluster,
     open_pair,
     scoring_options,
     settings_from,
@@ -35,6 +36,8 @@ from iamiou.cli.options import (
 @click.option("--report", metavar="FILE.html", type=click.Path(), help="Write a page that works offline.")
 @click.option("--images", metavar="DIR", type=click.Path(), help="Photographs to show in the report.")
 @click.option("--figures", metavar="DIR", type=click.Path(), help="Write the plots as PNG and SVG.")
+@click.option("--rows", metavar="DIR", type=click.Path(), help="Keep instances as Parquet there, not in memory.")
+@click.option("--scheduler", metavar="ADDRESS", help="Count on the workers of a Dask scheduler.")
 @click.option("--save", metavar="FILE.npz", type=click.Path(), help="Keep the counts, for iamiou compare.")
 def score(
     predictions: str,
@@ -45,6 +48,8 @@ def score(
     images: str | None,
     figures: str | None,
     save: str | None,
+    rows: str | None,
+    scheduler: str | None,
     **options: Any,
 ) -> None:
     """Score predictions: IA-mIoU, small, medium and large objects, mIoU.
@@ -53,11 +58,12 @@ def score(
     GT is a VOC devkit, a folder of class masks, or COCO or LVIS json; or give --semantic and --instances.
     """
     settings = settings_from(options)
-    _check_outputs(report, images, figures, save)
+    _check_outputs(report, images, figures, save, rows)
     found, truth = open_pair(predictions, ground_truth, **options)
     # The identity of the data set costs a pass over all pixels; the table on the terminal does not show it.
     digest = bool(save or report or style == "json")
-    result = evaluate_with_bar(found, truth, settings, threads, digest)
+    with on_cluster(scheduler, threads) as client:
+        result = evaluate_with_bar(found, truth, settings, threads, digest, rows=rows, client=client)
     if save:
         result.save(save)
     if figures:
@@ -76,12 +82,14 @@ def score(
         from iamiou.tables import render
 
         click.echo(render(result, style), nl=False)
-    for kind, path in (("report", report), ("figures", figures), ("counts", save)):
+    for kind, path in (("report", report), ("figures", figures), ("counts", save), ("rows", rows)):
         if path and style == "table":
             click.echo(f"Wrote {kind}: {path}")
 
 
-def _check_outputs(report: str | None, images: str | None, figures: str | None, save: str | None) -> None:
+def _check_outputs(
+    report: str | None, images: str | None, figures: str | None, save: str | None, rows: str | None
+) -> None:
     """Refuse what could not be written, or would not be looked at, before the scoring is done in vain."""
     from iamiou.errors import InputError
     from iamiou.files import check_writable
@@ -91,6 +99,10 @@ def _check_outputs(report: str | None, images: str | None, figures: str | None, 
             check_writable(path)
     if figures:
         check_writable(figures, folder=True)
+    if rows:
+        from iamiou.rows import check_rows_folder
+
+        check_rows_folder(rows)
     if save and not save.endswith(".npz"):
         raise InputError(f"--save '{save}' does not end in .npz, by which `iamiou compare` knows it; add the ending.")
     if images and not report:

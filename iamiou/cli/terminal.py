@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from iamiou.report import Report
-from iamiou.resample import FEW_IMAGES, weak
+from iamiou.resample import FEW_IMAGES, weak_scores
 from iamiou.scores import bin_names
 from iamiou.tables import shown
 
@@ -45,11 +45,11 @@ def print_report(report: Report) -> None:
 
 def _title(report: Report) -> str:
     images = f"{len(report.counts.images):,} images"
-    return f"{images}, {len(report.counts.instances):,} instances" if report.has_instances else images
+    return f"{images}, {report.totals.instances.sum():,} instances" if report.has_instances else images
 
 
 def _thin(report: Report) -> frozenset[str]:
-    return weak(report.counts, report.bins) if report.has_instances else frozenset()
+    return weak_scores(report.summary()) if report.has_instances else frozenset()
 
 
 def _print_classes(console: Console, report: Report, style: dict[str, Any]) -> None:

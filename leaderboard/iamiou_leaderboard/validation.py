@@ -171,7 +171,7 @@ def _kept(
     """Load one label map, and keep it and its identity."""
     from PIL import Image
 
-    labels = found.load(image_id, shape)
+    labels: np.ndarray = found.load(image_id, shape)
     if labels.dtype != np.uint8 and labels.max(initial=0) <= 255:
         labels = labels.astype(np.uint8)
     digests.append((image_id, map_digest(labels), map_digest(None)))

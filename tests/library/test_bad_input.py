@@ -212,9 +212,9 @@ def test_max_pixels(data, scored):
 def test_folders_without_label_maps(data, scored):
     shutil.rmtree(data.predictions)
     data.predictions.mkdir()
-    assert scored() == f"'{data.predictions}' holds no label map (.png or .npy, named by image id)."
+    assert scored() == f"'{data.predictions}' holds no label map (.png, .npy or .tif, named by image id)."
     (data.predictions / "notes.txt").write_text("x")
-    assert scored().endswith("(.png or .npy, named by image id); it holds notes.txt.")
+    assert scored().endswith("(.png, .npy or .tif, named by image id); it holds notes.txt.")
 
 
 def test_two_predictions_for_one_image(data, scored):

@@ -38,7 +38,10 @@ def data(tmp_path_factory):
         ("{p} {r}/nope", "The ground truth '{r}/nope' does not exist; give " + WANTED + "."),
         ("{p} {r}/none.txt", "The ground truth '{r}/none.txt' is a file, but no .json; give " + WANTED + "."),
         ("{p}", "There is no ground truth: give " + WANTED + ", or a folder with --semantic."),
-        ("{p} {r}/empty", "'{r}/empty' holds no label map (.png or .npy, named by image id). Give " + WANTED + "."),
+        (
+            "{p} {r}/empty",
+            "'{r}/empty' holds no label map (.png, .npy or .tif, named by image id). Give " + WANTED + ".",
+        ),
         ("{p} {v} --semantic {p}", "--semantic and --instances stand in place of the ground truth '{v}'; give one of"),
         ("{p} --instances {p}", "There is no ground truth: give "),
         ("{p} --semantic {r}/no", "The folder of semantic maps '{r}/no' does not exist; give a folder of label maps."),

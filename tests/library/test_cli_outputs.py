@@ -114,7 +114,7 @@ def test_a_failed_scoring_writes_nothing_and_keeps_what_was_there(capsys, data, 
 )
 def test_a_place_that_cannot_be_is_told_before_the_work(capsys, data, tmp_path, monkeypatch, options, sentence):
     (tmp_path / "file").write_text("x")
-    monkeypatch.setattr("iamiou.evaluation.count_all", lambda *_, **__: pytest.fail("scored in vain"))
+    monkeypatch.setattr("iamiou.evaluation.share_all", lambda *_, **__: pytest.fail("scored in vain"))
     options = [option.format(tmp_path) for option in options.split()]
     assert refused(capsys, "score", data.predictions, data.voc, *options) == sentence.replace("{}", str(tmp_path))
     assert list(files(tmp_path)) == ["file"]

@@ -85,7 +85,8 @@ def test_choices_and_defaults_are_documented(name):
         default = COMMANDS[name].to_info_dict(click.Context(COMMANDS[name]))["params"]
         default = next(p["default"] for p in default if p["name"] == option.name)
         if isinstance(default, str | int | float) and not option.is_flag:
-            shown = default if isinstance(default, str) else "2^30" if default == 2**30 else f"{default:g}"
+            power = f"2^{default.bit_length() - 1}" if default in (2**24, 2**30) else ""
+            shown = default if isinstance(default, str) else power or f"{default:g}"
             assert f"default {shown}" in row, row
 
 

@@ -259,7 +259,7 @@ REFUSED: dict[str, tuple[Callable[[Path], tuple[list[Any], dict[str, Any]]], str
     "other file": (lambda d: ([_touch(d / "a.txt")], {}), "is a file, but no .json; give a VOC devkit"),
     "folder without maps": (
         lambda d: ([d / "ImageSets"], {}),
-        "holds no label map (.png or .npy, named by image id); it holds Segmentation/val.txt. Give a VOC devkit",
+        "holds no label map (.png, .npy or .tif, named by image id); it holds Segmentation/val.txt. Give a VOC devkit",
     ),
 }
 

@@ -96,14 +96,14 @@ def test_a_refused_archive_says_why_and_nothing_else(tmp_path: Path) -> None:
 def test_nothing_to_score(tmp_path: Path, layout: str) -> None:
     path = lay(tmp_path, layout, {"x/photo.jpg": b"", "x/inner.zip": b""})
     with pytest.raises(
-        InputError, match=r"holds no label map \(\.png or \.npy, named by image id\); it holds x/inner\.zip, x"
+        InputError, match=r"holds no label map \(\.png.*, named by image id\); it holds x/inner\.zip, x"
     ):
         open_predictions(path, Truth())
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "preds").mkdir()
-    with pytest.raises(InputError, match=r"preds' holds no label map \(\.png or \.npy, named by image id\)\.$"):
+    with pytest.raises(InputError, match=r"preds' holds no label map \(\.png, \.npy or \.tif, named by image id\)\.$"):
         open_predictions(tmp_path / "preds", Truth())
 
 

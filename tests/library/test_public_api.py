@@ -24,6 +24,8 @@ HEAVY = (
     "rich",
     "jinja2",
     "scipy",
+    "torch",
+    "torchmetrics",
 )
 FUNCTIONS = [name for name in iamiou.__all__ if inspect.isfunction(getattr(iamiou, name))]
 CLASSES = [name for name in iamiou.__all__ if inspect.isclass(getattr(iamiou, name))]
