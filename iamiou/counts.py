@@ -141,14 +141,23 @@ def merge(parts: Sequence[Counts]) -> Counts:
     names = [name for part in parts for name in part.images]
     check_disjoint(names)
     order = sorted(range(len(names)), key=names.__getitem__)
-    new = np.empty(len(names), np.int64)
-    new[order] = np.arange(len(names))
-    starts = np.cumsum([0, *(len(part.images) for part in parts)])
+    places = [(part, image) for part, counts in enumerate(parts) for image in range(len(counts.images))]
 
     def rows(tables: list[Ints]) -> Ints:
-        table = np.concatenate(tables)
-        table[:, 0] = new[table[:, 0] + np.repeat(starts[:-1], [len(t) for t in tables])]
-        return table[np.argsort(table[:, 0], kind="stable")]  # within an image the rows are in order
+        ends = [
+            [0, *np.cumsum(np.bincount(t[:, 0], minlength=len(p.images))).tolist()]
+            for t, p in zip(tables, parts, strict=True)
+        ]
+        table, at = np.empty((sum(map(len, tables)), tables[0].shape[1]), np.int64), 0
+        # Image by image, for every table beside these would be fresh memory, which costs more than the loop.
+        for image, k in enumerate(order):
+            part, old = places[k]
+            first, last = ends[part][old], ends[part][old + 1]
+            new = table[at : at + last - first]
+            new[:] = tables[part][first:last]
+            new[:, 0] = image
+            at += last - first
+        return table
 
     return Counts(
         parts[0].num_classes,

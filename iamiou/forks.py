@@ -7,6 +7,7 @@ must not fork: nobody knows what else runs in that process.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import signal
 import sys
@@ -23,6 +24,8 @@ Item_co = TypeVar("Item_co", covariant=True)
 
 #: Fewer images are not worth a process.
 FEW_IMAGES = 40
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers of these options
 
 _CONTEXT = multiprocessing.get_context("fork") if sys.platform == "linux" else None
 
@@ -80,6 +83,7 @@ def work_apart(jobs: Sequence[Callable[[Iterator[Item_co]], T]], images: Shared[
     """
     assert _CONTEXT is not None
     children, ends = [], []
+    _keep_memory()
     try:
         for job in jobs[1:]:
             receive, send = _CONTEXT.Pipe(duplex=False)
@@ -107,6 +111,18 @@ def work_apart(jobs: Sequence[Callable[[Iterator[Item_co]], T]], images: Shared[
     if images.progress:
         images.progress(len(images.items), len(images.items))
     return results
+
+
+def _keep_memory() -> None:
+    """Let this process and its children keep what they free, where the C library is glibc.
+
+    Otherwise a forked process may give every image's buffers back and fetch them again page by page, which took
+    a fifth of its time on images of 1024 x 2048.
+    """
+    with suppress(OSError, AttributeError):
+        tune = ctypes.CDLL(None).mallopt
+        tune(_MMAP_THRESHOLD, 32 << 20)  # the most that glibc takes
+        tune(_TRIM_THRESHOLD, 256 << 20)
 
 
 def _child(job: Callable[[Iterator[Item_co]], T], images: Shared[Item_co], send: Connection) -> None:
