@@ -20,6 +20,9 @@ from iamiou.counts import AREA, CLASS, FP, IMAGE, TP, Counts, check_disjoint
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+#: Numbers of the dense table of a block of images.
+_BLOCK = 1 << 21
+
 
 @dataclass(frozen=True, eq=False)
 class Entries:
@@ -87,27 +90,42 @@ def entries_of(counts: Counts, bins: tuple[int, ...]) -> Entries:
     Parameters
     ----------
     counts : Counts
-        Of N images; the memory needed for a moment is that of (N, all columns) numbers.
+        Of N images, which are taken in blocks: dense tables of all of them would fill the memory.
     bins : tuple of int
         Sides in pixels that part the size bins.
     """
     order = sorted(range(len(counts.images)), key=counts.images.__getitem__)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
-    image, n, c = place[counts.instances[:, IMAGE]], len(order), counts.num_classes
-    label, area, tp, fp = (counts.instances[:, k] for k in (CLASS, AREA, TP, FP))
+    image = place[counts.instances[:, IMAGE]]
+    by_image = np.argsort(image, kind="stable")  # the instances of an image stay in the order of their ids
+    image = image[by_image]
+    step = max(1, _BLOCK // max(place.stop for place in columns(counts.num_classes, len(bins) + 1).values()))
+    blocks = []
+    for first in range(0, max(1, len(order)), step):
+        rows = order[first : first + step]
+        begin, end = np.searchsorted(image, [first, first + len(rows)])
+        chosen = counts.instances[by_image[begin:end]]
+        blocks.append(_block(counts, rows, chosen, image[begin:end] - first, bins))
+    return merge_entries(blocks)
+
+
+def _block(counts: Counts, rows: list[int], instances: Ints, image: Ints, bins: tuple[int, ...]) -> Entries:
+    """Sum up some images, whose ids are increasing; ``image`` says which of them an instance is in."""
+    n, c = len(rows), counts.num_classes
+    label, area, tp, fp = (instances[:, k] for k in (CLASS, AREA, TP, FP))
     iou, size = tp / (area + fp), bin_of(area, bins)
 
     def table(weight: NDArray[np.float64 | np.bool_]) -> Floats:
         """Add up by image and class, the instances of an image in the order of their ids."""
         return np.bincount(image * c + label, weight, n * c).astype(np.float64, copy=False).reshape(n, c)
 
-    parts = [counts.truth[order], counts.prediction[order], counts.hit[order], table(tp / area)]
+    parts = [counts.truth[rows], counts.prediction[rows], counts.hit[rows], table(tp / area)]
     for k in range(len(bins) + 1):
         inside = size == k
         found = np.bincount(image[inside & (2 * tp >= area + fp)], minlength=n)
         parts += [table(inside), table(iou * inside), found[:, None]]
-    return _packed(c, len(bins) + 1, tuple(counts.images[k] for k in order), parts)
+    return _packed(c, len(bins) + 1, tuple(counts.images[k] for k in rows), parts)
 
 
 def _packed(num_classes: int, num_bins: int, images: tuple[str, ...], parts: Sequence[NDArray[Any]]) -> Entries:

@@ -3,9 +3,9 @@
 It uses plain 8-connected components, because cc3d knows no nested rule; so it does a little less than iamiou's
 default. Under ``--components plain`` both must give the same integers, which the benchmark asserts.
 
-What makes it fast: the confusion matrix is one bincount of 16-bit keys; after the labelling everything happens
-on the predicted pixels only; tables are counted densely where they are small and sorted where they are not; and
-since t + o is the number of a component's pixels whose class is right, O_k never has to be looked at.
+What makes it fast: the confusion matrix is one bincount of 16-bit keys (of 64-bit ones above 255 classes); after the
+labelling everything happens on the predicted pixels only; tables are counted densely where they are small and sorted
+where they are not; and since t + o is the number of a component's pixels whose class is right, O_k never has to be looked at.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def count(
     classes: int,
     label: Callable[[np.ndarray], np.ndarray] = label_with_cc3d,
 ) -> Pair:
-    """Count one pair; 255 is void in the class map, the largest value of its dtype in the instance map."""
-    void = np.iinfo(instance.dtype).max
-    valid = (semantic != 255) & (instance != void)
-    truth = np.where(valid, semantic, np.uint8(classes))
-    key = truth.astype(np.uint16) * np.uint16(classes) + prediction
+    """Count one pair; the largest value of its dtype is void in the class map and in the instance map."""
+    valid = (semantic != np.iinfo(semantic.dtype).max) & (instance != np.iinfo(instance.dtype).max)
+    truth = np.where(valid, semantic, semantic.dtype.type(classes))
+    wide = np.uint16 if (classes + 1) * classes < 1 << 16 else np.int64
+    key = truth.astype(wide) * wide(classes) + prediction
     confusion = np.bincount(key.ravel(), minlength=(classes + 1) * classes)
     confusion = confusion.reshape(classes + 1, classes)[:classes]
 
@@ -51,14 +51,14 @@ def count(
     guess, who = prediction.ravel()[at], instance.ravel()[at]
     number = int(component.max()) + 1
     size = np.bincount(of_pixel, minlength=number)
-    label = np.zeros(number, np.uint8)
+    label = np.zeros(number, prediction.dtype)
     label[of_pixel] = guess
 
     at = np.flatnonzero((semantic != 0) & valid)
     id_of, class_of = instance.ravel()[at].astype(np.intp), truth.ravel()[at]
     area = np.bincount(id_of)
     area[0] = 0
-    true_class = np.zeros(len(area), np.uint8)
+    true_class = np.zeros(len(area), semantic.dtype)
     true_class[id_of] = class_of
 
     right = guess == truth_there

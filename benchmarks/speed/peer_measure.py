@@ -180,7 +180,11 @@ def sweep(work: Work, ways: Sequence[str] = tuple(WAYS)) -> Found:
 
 
 def memory(work: Work, steps: Sequence[int] = (2048, 8192)) -> Found:
-    """Return the most megabytes beside the maps, each in a fresh process that may take 8 GB."""
+    """Return the most megabytes beside the maps, each in a fresh process that may take 8 GB.
+
+    What is quick gets three processes, of which the quickest counts: memory that a virtual machine has not touched
+    before can take a second to come by, and whoever is called first would pay for all.
+    """
     found: Found = {}
     for step in steps:
         item = str(work.maps / f"size-{step}" / "0")
@@ -190,6 +194,8 @@ def memory(work: Work, steps: Sequence[int] = (2048, 8192)) -> Found:
                 order = {"what": what, "do": "memory", "items": [item], "classes": 19, "limit": 8 * 10**9}
                 try:
                     one: dict[str, Any] = work.crew.alone(environment, 30, **order)
+                    for _ in range(2 if one["seconds"] < 5 else 0):
+                        one = min(one, work.crew.alone(environment, 30, **order), key=lambda each: each["seconds"])
                 except RefusalError as e:
                     one = {"refused": memory_words(str(e))}
                 found.setdefault(f"memory {kind} {step}", {})[what.partition(": ")[2]] = one

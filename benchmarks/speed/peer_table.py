@@ -169,7 +169,7 @@ and IoUs an instance, RLE overlaps, AP, and decoded pixels; the command stops wh
 def busy(everything: dict[str, Any]) -> list[str]:
     """Say what else the machine did, where it was much: quartiles are wide then, and walls mean little."""
     load = max(everything.get("load") or [0.0])
-    if load < everything["cores"]:
+    if load < everything["cores"] + 1:  # its own threads load them all
         return []
     return [f"Other programs were running (load average up to {load:.0f}): believe CPU ratios before walls."]
 
@@ -188,7 +188,8 @@ def sweeps(found: dict[str, Any]) -> list[str]:
                 parts.append(sweep(found, way, kind, f"{kind}: {title.split(' in ')[0]}"))
     if "memory confusion 2048" in found:
         parts.append(
-            "Most memory beside the maps of one pair, and CPU seconds of one call, fresh process, limits 8 GB and 30 s:"
+            "Most memory beside the maps of one pair, and CPU seconds of one call in a fresh process (the quickest of "
+            "three, where it takes less than 5 s); limits 8 GB and 30 s:"
         )
         parts.append(memory(found, ["2048", "8192"]))
     return parts
