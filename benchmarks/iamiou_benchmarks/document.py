@@ -1,7 +1,8 @@
 """Put the tables of the committed results into a document: ``python -m iamiou_benchmarks.document docs/baselines.md``.
 
-What stands between ``<!-- table NAME -->`` and ``<!-- end -->`` is made anew by ``iamiou bench table NAME``, and below
-``<!-- trials NAME -->`` stand the trials in ``results/dev/NAME.json``, which ``iamiou bench tune`` has written.
+What stands between ``<!-- table NAME -->`` and ``<!-- end -->`` is made anew by ``iamiou bench table NAME``; below
+``<!-- trials NAME -->`` stand the trials in ``results/dev/NAME.json``, which ``iamiou bench tune`` has written; below
+``<!-- costs NAME -->`` what the stages of those runs took; below ``<!-- walks walks -->`` what the random walks took.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import re
 from pathlib import Path
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.tables import RESULTS, make_table, markdown
+from iamiou_benchmarks.costs import cost_lines, walk_lines
+from iamiou_benchmarks.tables import RESULTS, make_table, markdown, read_results
 from iamiou_benchmarks.tune import lines_of
 
-_BLOCK = re.compile(r"(<!-- (table|trials) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (table|trials|costs|walks) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def renewed(text: str, results: Path = RESULTS) -> str:
@@ -34,12 +36,15 @@ def renewed(text: str, results: Path = RESULTS) -> str:
     def block(found: re.Match[str]) -> str:
         if found[2] == "table":
             made = make_table(found[3], results, "markdown")
+        elif found[2] == "costs":
+            made = "\n".join([*cost_lines(read_results(results), found[3]), ""])
         else:
             record = json.loads((results / "dev" / f"{found[3]}.json").read_text(encoding="utf-8"))
-            made = "\n".join([*markdown(lines_of(record)), ""])
+            lines = walk_lines(record) if found[2] == "walks" else markdown(lines_of(record))
+            made = "\n".join([*lines, ""])
         return f"{found[1]}\n{made}\n{found[5]}"
 
-    begun = re.findall(r"<!-- (?:table|trials) (\S+) -->", text)
+    begun = re.findall(r"<!-- (?:table|trials|costs|walks) (\S+) -->", text)
     if len(begun) != len(_BLOCK.findall(text)):
         raise InputError(f"A table has no end, perhaps '{begun[-1]}'; write <!-- end --> below each table.")
     return _BLOCK.sub(block, text)

@@ -5,7 +5,7 @@ default. Under ``--components plain`` both must give the same integers, which th
 
 What makes it fast: the confusion matrix is one bincount of 16-bit keys (of 64-bit ones above 255 classes); after the
 labelling everything happens on the predicted pixels only; tables are counted densely where they are small and sorted
-where they are not; and since t + o is the number of a component's pixels whose class is right, O_k never has to be looked at.
+where they are not; and since t + o is the number of a component's pixels whose class is right, O_k is not needed.
 """
 
 from __future__ import annotations
