@@ -101,7 +101,7 @@ def paint(picture: Picture, num_classes: int) -> tuple[NDArray[np.integer], NDAr
     sem_dtype = np.uint8 if num_classes <= VOID_8BIT else np.uint16
     inst_dtype = np.uint8 if picture.instances < VOID_8BIT else np.uint16
     if picture.instances >= VOID_16BIT:
-        inst_dtype = np.int32  # type: ignore[assignment]
+        inst_dtype = np.int32  # type: ignore[assignment]  # one of two dtypes
     sem_void = np.iinfo(sem_dtype).max
     inst_void = 0 if picture.instances >= VOID_16BIT else np.iinfo(inst_dtype).max
     pixels = picture.height * picture.width

@@ -68,7 +68,7 @@ class Counts:
             for mine, theirs in zip(self.arrays().values(), other.arrays().values(), strict=True)
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # how Python says that it has none
 
     def __add__(self, other: Counts) -> Counts:
         """Merge two disjoint sets of images.

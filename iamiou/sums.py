@@ -204,7 +204,7 @@ def _all_packed(blocks: Iterable[Mapping[str, Floats]]) -> tuple[Ints, NDArray[n
     values: list[Floats] = []
     for block in blocks:
         for kept, part in zip((sizes, columns, values), _packed(block), strict=True):
-            kept.append(part)  # type: ignore[attr-defined]
+            kept.append(part)  # type: ignore[attr-defined]  # three lists of three types
     column = np.concatenate(columns)
     columns.clear()  # millions of images must not lie here twice for longer than needed
     return np.concatenate(sizes), column, np.concatenate(values)

@@ -55,7 +55,7 @@ def state_of(root: Path, order: Mapping[str, Any]) -> tuple[State, dict[str, Any
                 f"'{root}' holds another build, {'finished' if state == 'finished' else 'begun'} with "
                 f"{'; '.join(differs)}. Give another --out, or the arguments of that build."
             )
-        return state, found  # type: ignore[return-value]
+        return state, found  # type: ignore[return-value]  # one of the names that are gone through
     if root.is_dir() and not all(_HALF.fullmatch(p.name) for p in root.iterdir()):
         raise InputError(f"'{root}' holds something else; give a new or an empty folder with --out.")
     return "new", {}

@@ -222,7 +222,7 @@ def _delta(row: Difference, split: str, *, hide: bool = False, p: float | None =
         return Delta(row.name, None, None, None, None, None, None, suppressed=True)
     a, b = shown(row.a, split), shown(row.b, split)
     both = a is not None and b is not None
-    difference = shown(b - a, split) if both else None  # type: ignore[operator]
+    difference = shown(b - a, split) if both else None  # type: ignore[operator]  # both has looked
     chance = shown(row.p if p is None else p, split, 2) if both else None
     return Delta(row.name, a, b, difference, shown(row.low, split), shown(row.high, split), chance)
 
