@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from iamiou_benchmarks.data import DataSet, Image
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, for which weights of others were trained
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 VOID = 255
+T = TypeVar("T", bound=np.generic)
 #: Images that are kept in memory once they are read.
 _KEPT_BYTES = 2**30
 
@@ -149,29 +151,29 @@ def sampler(
             for part in parts
         ]
 
-    return _ahead(make)
+    return ahead(make)
 
 
-def _ahead(make: Callable[[int], list[dict[str, Tensor]]]) -> Callable[[int], list[dict[str, Tensor]]]:
+def ahead(make: Callable[[int], list[dict[str, Tensor]]]) -> Callable[[int], list[dict[str, Tensor]]]:
     """Make the batch after the one that is asked for in a thread meanwhile."""
     pool = ThreadPoolExecutor(1)
-    waiting: dict[int, object] = {}
+    waiting: dict[int, Future[list[dict[str, Tensor]]]] = {}
 
     def get(iteration: int) -> list[dict[str, Tensor]]:
         future = waiting.pop(iteration, None) or pool.submit(make, iteration)
         waiting.clear()
         waiting[iteration + 1] = pool.submit(make, iteration + 1)
-        return future.result()  # type: ignore[attr-defined, no-any-return]
+        return future.result()
 
     return get
 
 
-def kept(read: Callable[[str], NDArray[np.uint8]]) -> Callable[[str], NDArray[np.uint8]]:
+def kept(read: Callable[[str], NDArray[T]]) -> Callable[[str], NDArray[T]]:
     """Keep what was read in memory, as long as it is not too much."""
-    known: dict[str, NDArray[np.uint8]] = {}
+    known: dict[str, NDArray[T]] = {}
     room = [_KEPT_BYTES]
 
-    def get(image_id: str) -> NDArray[np.uint8]:
+    def get(image_id: str) -> NDArray[T]:
         if image_id in known:
             return known[image_id]
         value = read(image_id)

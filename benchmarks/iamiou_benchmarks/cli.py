@@ -175,6 +175,24 @@ def tune(
         draw(record, Path(figure))
 
 
+@bench.command("convert-cams")
+@click.argument("source", metavar="SRC", type=click.Path())
+@click.argument("out", metavar="OUT", type=click.Path())
+@click.option("--layout", type=click.Choice(["irn", "sfc", "amn", "psa"]), required=True, help="Which program's files.")
+@click.option("--entry", metavar="NAME", help="Other maps of a file than the layout's, such as IS_CAM1.")
+@click.option("--allow-pickle", is_flag=True, help="Open pickled files, as all four programs write them.")
+def convert_cams_(source: str, out: str, layout: str, entry: str | None, allow_pickle: bool) -> None:
+    """Convert class maps of another program, SRC/ID.npy, to OUT/ID.npz, for the stage method mapfiles."""
+    from iamiou.errors import counted
+    from iamiou.files import check_writable
+    from iamiou_benchmarks.cam_files import convert_cams
+
+    check_writable(Path(out), folder=True)
+    with _Line() as show:
+        number = convert_cams(Path(source), Path(out), layout, entry or "", allow_pickle=allow_pickle, show=show)
+    click.echo(f"Wrote {counted(number, 'file')} to {out}")
+
+
 @bench.command("list")
 def list_() -> None:
     """Name the run files that come with iamiou."""
@@ -201,6 +219,16 @@ def table(name: str, results: str | None, style: str) -> None:
     from iamiou_benchmarks.tables import make_table
 
     click.echo(make_table(name, Path(results) if results else None, style), nl=False)
+
+
+@bench.command("classes")
+@click.argument("paths", metavar="RESULT...", nargs=-1, required=True, type=click.Path())
+def classes(paths: tuple[str, ...]) -> None:
+    """Print IoU by class and by groups of frequent and rare classes; RESULTs are those of one run in several seeds."""
+    from iamiou_benchmarks.class_report import class_lines
+    from iamiou_benchmarks.tables import markdown, read_result
+
+    click.echo("\n".join(markdown(class_lines(read_result(Path(p)) for p in paths))))
 
 
 def _plan(name: str, seed: int, device: str, changes: tuple[str, ...], cache: str | None) -> Plan:

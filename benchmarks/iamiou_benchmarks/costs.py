@@ -1,4 +1,4 @@
-"""What the stages of finished runs cost: seconds, images a second and peak memory, from the committed results.
+"""What the stages of finished runs cost: seconds, images a second and peak memory.
 
 ``python -m iamiou_benchmarks.costs`` measures the random walk beside its published dense form and keeps the figures
 for the documentation.

@@ -2,7 +2,8 @@
 
 What stands between ``<!-- table NAME -->`` and ``<!-- end -->`` is made anew by ``iamiou bench table NAME``; below
 ``<!-- trials NAME -->`` stand the trials in ``results/dev/NAME.json``, which ``iamiou bench tune`` has written; below
-``<!-- costs NAME -->`` what the stages of those runs took; below ``<!-- walks walks -->`` what the random walks took.
+``<!-- costs NAME -->`` what the stages of those runs took, by results of a quiet machine in ``results/cost``; below
+``<!-- walks walks -->`` what the random walks took.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def renewed(text: str, results: Path = RESULTS) -> str:
         if found[2] == "table":
             made = make_table(found[3], results, "markdown")
         elif found[2] == "costs":
-            made = "\n".join([*cost_lines(read_results(results), found[3]), ""])
+            made = "\n".join([*cost_lines(read_results(results / "cost"), found[3]), ""])
         else:
             record = json.loads((results / "dev" / f"{found[3]}.json").read_text(encoding="utf-8"))
             lines = walk_lines(record) if found[2] == "walks" else markdown(lines_of(record))

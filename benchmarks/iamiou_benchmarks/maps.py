@@ -65,3 +65,20 @@ def best_class(maps: ClassMaps) -> tuple[NDArray[np.int64], Maps]:
         return np.zeros(maps.full.shape[1:], np.int64), np.zeros(maps.full.shape[1:], np.float32)
     best = maps.full.argmax(0)
     return maps.fg_ids[best] + 1, np.take_along_axis(maps.full, best[None], 0)[0]
+
+
+def strided(full: Maps, stride: int) -> Maps:
+    """Return class maps, (K, H, W), resized bilinearly to (K, ceil(H / stride), ceil(W / stride)).
+
+    >>> strided(np.zeros((2, 9, 5), np.float32), 4).shape
+    (2, 3, 2)
+    """
+    from torch import from_numpy
+    from torch.nn import functional
+
+    size = [-(-n // stride) for n in full.shape[1:]]
+    if not len(full):
+        return np.zeros((0, *size), np.float32)
+    maps = from_numpy(np.ascontiguousarray(full, np.float32))[None]
+    out: Maps = functional.interpolate(maps, size, mode="bilinear", align_corners=False)[0].numpy()
+    return out

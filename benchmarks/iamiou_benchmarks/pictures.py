@@ -43,7 +43,7 @@ def draw_curves(metrics: Path, path: Path) -> None:
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("threshold" if "threshold" in title else "iteration", fontsize=8)
         axes.tick_params(labelsize=7)
-        if "loss" in title:
+        if "loss" in title and any(value > 0 for _, value in points):
             axes.set_yscale("log")
     _save(figure, path)
 

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +22,7 @@ from iamiou_benchmarks import artefacts, distributed
 from iamiou_benchmarks.data import DataSet, open_data
 from iamiou_benchmarks.memory import peak_memory, reset_peak
 from iamiou_benchmarks.runfile import Run, Stage
-from iamiou_benchmarks.stages import keep_options
+from iamiou_benchmarks.stages import counted_options, keep_options
 from iamiou_benchmarks.work import Log, Show, Work
 
 SCHEMA = 1
@@ -53,7 +54,7 @@ class Plan:
             "format": artefacts.VERSION,
             "method": stage.method,
             "version": stage.module.VERSION,
-            "options": asdict(stage.options),
+            "options": counted_options(stage.options),
             "seed": self.seed,
             "data": self.data.digest,
             "inputs": [self.key(self.run.stage(name)) for name in stage.inputs],
@@ -191,10 +192,15 @@ def execute(plan: Plan, out: Path, *, resume: bool = False, show: Show | None = 
     InputError
         If the folder holds a run already and `resume` is not asked for, or holds another run.
     """
+    from iamiou_benchmarks.class_report import class_record
+
     config = described(plan.run)
     identity = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
     _claim(out, f"{plan.run.name} {plan.seed} {identity}\n", resume)
     folders = [run_stage(plan, stage, resume=resume, show=show) for stage in plan.run.stages]
+    by_name = {s.name: folder for s, folder in zip(plan.run.stages, folders, strict=True)}
+    classes = class_record(plan.data, by_name)
+    groups = tuple(classes["group"].values())
     records = [json.loads((folder / "stage.json").read_text(encoding="utf-8")) for folder in folders]
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -207,7 +213,8 @@ def execute(plan: Plan, out: Path, *, resume: bool = False, show: Show | None = 
         "hardware": hardware(plan.device),
         "versions": versions(),
         "claims_used": [note for record in records for note in record["notes"]],
-        "replicates": {s.name: _replicates(folder) for s, folder in zip(plan.run.stages, folders, strict=True)},
+        "replicates": {name: _replicates(folder, groups) for name, folder in by_name.items()},
+        "classes": classes,
     }
     lines = [p.read_text(encoding="utf-8") for f in folders if (p := f / "metrics.jsonl").exists()]
     write_bytes(out / "metrics.jsonl", "".join(lines).encode())
@@ -238,18 +245,22 @@ def _claim(out: Path, identity: str, resume: bool) -> None:
     write_bytes(mark, identity.encode())
 
 
-def _replicates(folder: Path) -> dict[str, dict[str, str]]:
-    """Return what verdicts need of a stage: all scores of test, mIoU of train."""
+def _replicates(folder: Path, groups: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return what verdicts need of a stage: all scores of test, mIoU and those by groups of classes of train."""
     from iamiou_benchmarks.replicates import replicates_of
 
-    wanted = {"test": None, "train": "mIoU"}
-    found = {s: replicates_of(path) for s in wanted if (path := folder / f"scores-{s}.npz").exists()}
-    return {s: {k: v for k, v in all_.items() if wanted[s] in (None, k)} for s, all_ in found.items()}
+    splits = [s for s in ("test", "train") if (folder / f"scores-{s}.npz").exists()]
+    found = {s: replicates_of(folder / f"scores-{s}.npz", groups) for s in splits}
+    kept = {"mIoU", *(f"IoU_{g}" for g in groups)}
+    return {s: {k: v for k, v in all_.items() if s == "test" or k in kept} for s, all_ in found.items()}
 
 
 def described(run: Run) -> dict[str, Any]:
-    """Return all options of a run, also those that its file leaves at their defaults."""
-    stages = {s.name: {"method": s.method, "inputs": list(s.inputs), "options": asdict(s.options)} for s in run.stages}
+    """Return all options of a run, also those that its file leaves at their defaults; see `counted_options`."""
+    stages = {
+        s.name: {"method": s.method, "inputs": list(s.inputs), "options": counted_options(s.options)}
+        for s in run.stages
+    }
     return {"data": asdict(run.data), "stages": stages}
 
 

@@ -8,6 +8,7 @@ Statistics 1981, doi:10.1214/aos/1176345338).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from iamiou.report import load
 from iamiou.sums import means_of, ratios, summarise, weighted
+from iamiou_benchmarks.distribution import group_means
 
 #: Weightings of the images.
 DRAWS = 200
@@ -37,11 +39,17 @@ def image_weights(images: tuple[str, ...], draws: int = DRAWS) -> Floats:
     return -np.log1p(-rng.random((draws, len(images))))
 
 
-def replicates_of(counts: Path) -> dict[str, str]:
-    """Return the replicates of every score in `SCORES` from saved counts, packed as text."""
+def replicates_of(counts: Path, groups: Sequence[str] = ()) -> dict[str, str]:
+    """Return the replicates of every score in `SCORES` from saved counts, packed as text.
+
+    Parameters
+    ----------
+    groups : sequence of str, optional
+        Of every class but the background: the mean IoU of each group comes with them; see `group_means`.
+    """
     report = load(counts)
     summary = summarise(report.counts, report.bins)
-    means = [m for m in summary.scores if m.name in SCORES]
+    means = [m for m in summary.scores if m.name in SCORES] + (group_means(summary, groups) if groups else [])
     sums = weighted(summary, image_weights(summary.images))
     found = means_of(means, ratios(summary, sums))
     return {mean.name: pack(column) for mean, column in zip(means, found.T, strict=True)}

@@ -130,7 +130,7 @@ def build(kind: type[T], table: Mapping[str, Any], where: str) -> T:
         if name not in known:
             raise InputError(f"{where} has no option '{key}'. {near_miss(key, [k.rstrip('_') for k in known])}")
         values[name] = _typed(value, hints[name], f"{where}: '{key}'")
-    for f in fields(kind):  # type: ignore[arg-type]
+    for f in fields(kind):  # type: ignore[arg-type]  # every method has a dataclass
         if f.default is MISSING and f.default_factory is MISSING and f.name not in values:
             raise InputError(f"{where} lacks the option '{f.name}'.")
     return kind(**values)

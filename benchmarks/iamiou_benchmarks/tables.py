@@ -45,16 +45,19 @@ def read_results(folder: Path | None = None) -> list[dict[str, Any]]:
         If a file is no result of a run.
     """
     root = folder or RESULTS
-    found = []
-    for path in sorted([*root.glob("*.json"), *root.glob("*/result.json")]):
-        try:
-            result = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as e:
-            raise InputError(f"'{path}' cannot be read as a result ({e}).") from e
-        if not isinstance(result, dict) or result.get("schema") != 1 or "stages" not in result:
-            raise InputError(f"'{path}' is no result of iamiou bench run, or of another version; move it away.")
-        found.append(result)
-    return found
+    return [read_result(path) for path in sorted([*root.glob("*.json"), *root.glob("*/result.json")])]
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read one result, or the result.json in a folder; raises as `read_results`."""
+    path = path / "result.json" if path.is_dir() else path
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise InputError(f"'{path}' cannot be read as a result ({e}).") from e
+    if not isinstance(result, dict) or result.get("schema") != 1 or "stages" not in result:
+        raise InputError(f"'{path}' is no result of iamiou bench run, or of another version; move it away.")
+    return result
 
 
 def rows_of(results: Iterable[dict[str, Any]], name: str) -> list[Row]:
@@ -156,7 +159,7 @@ def _classifiers(results: Iterable[dict[str, Any]], name: str) -> list[str]:
     """Return the mean average precision of every classifier, each counted once."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for group in groups_of(results, name).values():
-        for record in (s for r in group for s in r["stages"] if s["method"] == "classifier"):
+        for record in (s for r in group for s in r["stages"] if s["method"] in ("classifier", "probe")):
             found.setdefault(record["name"], {})[record["key"]] = {k: v["mAP"] for k, v in record["scores"].items()}
     lines = []
     for stage, by_key in found.items():

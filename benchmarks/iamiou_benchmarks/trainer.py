@@ -122,7 +122,7 @@ def train(
     path = work.out / "checkpoint.npz"
     first = _restore(path, model, optimiser, objective) if path.exists() else 0
     work.log.rewind(first)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch types it for itself alone
     model.train()
     clock, seen = time.perf_counter(), 0
     for iteration in range(first, schedule.iterations):
@@ -177,7 +177,7 @@ def _step(
     for batch, _ in prepared:
         with precision(schedule.precision, device):
             losses = objective.loss(batch, denominators)
-        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        losses["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for name, value in losses.items():
             total[name] = total.get(name, torch.zeros((), device=device)) + value.detach()
     learning = [p for g in optimiser.param_groups for p in g["params"] if p.grad is not None]

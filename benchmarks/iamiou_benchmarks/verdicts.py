@@ -102,7 +102,9 @@ def _judge(claim: Claim, known: dict[tuple[str, int], dict[str, Any]]) -> Verdic
 def _scores(result: dict[str, Any], stage: str, claim: Claim) -> tuple[float, Floats] | None:
     """Return a score and its replicates, None where it is undefined or an older result has no replicates."""
     record = next((r for r in result["stages"] if r["name"] == stage), None)
-    value = record["scores"].get(claim.split, {}).get(claim.score) if record else None
+    scores = record["scores"].get(claim.split, {}) if record else {}
+    grouped = result.get("classes", {}).get("means", {}).get(stage, {}).get(claim.split, {})
+    value = scores.get(claim.score, grouped.get(claim.score))  # such as IoU_Few
     drawn = result.get("replicates", {}).get(stage, {}).get(claim.split, {}).get(claim.score)
     return None if value is None or drawn is None else (value, unpack(drawn))
 

@@ -6,7 +6,7 @@ The defaults of IRN's code base for VOC (Ahn et al., CVPR 2019, arXiv 1904.05044
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from iamiou_benchmarks.batches import Cut, normalised, sampler
 from iamiou_benchmarks.networks.build import Classifier, groups, make_backbone, seeded
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
 from iamiou_benchmarks.scoring import mean_average_precision
-from iamiou_benchmarks.stages import stage_options
+from iamiou_benchmarks.stages import ADDED, stage_options
 from iamiou_benchmarks.trainer import Batch, Objective, Schedule, precision, train
 from iamiou_benchmarks.work import Work
 
@@ -43,6 +43,10 @@ class Options(Schedule):
     factor : float
         How much faster the classifier learns than the backbone.
     crop, low, high : see `Cut`
+    pool : {"mean", "token"}
+        What is classified: the mean over the image, or the class token of a transformer; see `Classifier`.
+    draw : int
+        Another number draws other first weights and batches under the same seed: for a second classifier of one kind.
     """
 
     network: str = "small-cnn"
@@ -53,6 +57,8 @@ class Options(Schedule):
     crop: int = 96
     low: float = 1.0
     high: float = 1.0
+    pool: str = field(default="mean", metadata=ADDED)
+    draw: int = field(default=0, metadata=ADDED)
 
 
 def run(work: Work, options: Options) -> None:
@@ -63,9 +69,12 @@ def run(work: Work, options: Options) -> None:
         model.eval()
     else:
         cut = Cut(options.crop, options.low, options.high)
-        sample = sampler(work.data, work.data.splits["train"], cut, work.seed, options.batch, options.accumulate)
+        seed = drawn(work.seed, options.draw)
+        sample = sampler(work.data, work.data.splits["train"], cut, seed, options.batch, options.accumulate)
         train(work, model, groups(model.classifier, model.backbone, options.factor), options, objective(model), sample)
         artefacts.save(path, "classifier", arrays_of(model.state_dict()))
+    if not options.weights and not work.data.name.startswith("shapes"):
+        work.notes.append(f"{work.log.stage}: {options.network} had random weights at first, no pretrained ones")
     for split in ("dev", "test"):
         ap = average_precision(work, model, options, split)
         work.log.write(options.iterations, **{f"{split}_map": ap})
@@ -74,17 +83,27 @@ def run(work: Work, options: Options) -> None:
 
 def make_classifier(work: Work, options: Options) -> Classifier:
     """Make the network with the weights with which training begins."""
-    seeded(work.seed)
+    seeded(drawn(work.seed, options.draw))
     backbone = make_backbone(options.network, options.weights, options.stride)
     for name, parameter in backbone.named_parameters():
         parameter.requires_grad_(not name.startswith(options.frozen or ("\0",)))
-    return Classifier(backbone, len(work.data.classes) - 1).to(work.device)
+    return Classifier(backbone, len(work.data.classes) - 1, options.pool).to(work.device)
+
+
+def drawn(seed: int, draw: int) -> int:
+    """Return the seed of another draw; number 0 is the run's own.
+
+    >>> drawn(3, 0), drawn(3, 1)
+    (3, 1000003)
+    """
+    return seed + 1_000_000 * draw
 
 
 def load_classifier(work: Work, options: Options) -> Classifier:
     """Make the network of a finished stage `classifier`."""
     seeded(work.seed)
-    model = Classifier(make_backbone(options.network, "", options.stride), len(work.data.classes) - 1)
+    backbone = make_backbone(options.network, "", options.stride)
+    model = Classifier(backbone, len(work.data.classes) - 1, options.pool)
     path = work.source / "weights.npz"
     load_arrays(model, artefacts.load(path, "classifier"), str(path))
     return model.to(work.device).eval()

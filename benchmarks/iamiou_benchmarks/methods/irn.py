@@ -9,7 +9,7 @@ it is parted among processes, so that training on several GPUs is training on on
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from iamiou_benchmarks.networks.boundary import BoundaryNet
 from iamiou_benchmarks.networks.build import make_backbone, seeded
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
 from iamiou_benchmarks.scoring import ids_of
+from iamiou_benchmarks.stages import ADDED
 from iamiou_benchmarks.trainer import Batch, Objective, Schedule, precision, train
 from iamiou_benchmarks.work import Work
 
@@ -49,6 +50,8 @@ class Options(Schedule):
     foreground, background : float
         A pixel is of a class where its score is above the first, background where none is above the second, and
         left out between the two.
+    relative : bool
+        The two are multiples of the threshold that the class maps carry: one rule for maps of any kind.
     radius, walk_radius : int
         Reach of pairs in training and of the walk, in pixels of the boundary map.
     beta : float
@@ -74,6 +77,7 @@ class Options(Schedule):
     crop: int = 512
     low: float = 0.5
     high: float = 1.5
+    relative: bool = field(default=False, metadata=ADDED)
 
 
 def run(work: Work, options: Options) -> None:
@@ -130,8 +134,9 @@ def write_confident(work: Work, options: Options) -> None:
         path.parent.mkdir(exist_ok=True)
         if path.exists():
             continue
-        label, score = best_class(load_maps(work.source / "maps" / f"{image_id}.npz"))
-        sure, perhaps = (np.where(score > t, label, 0) for t in (options.foreground, options.background))
+        maps = load_maps(work.source / "maps" / f"{image_id}.npz")
+        (label, score), unit = best_class(maps), maps.threshold if options.relative else 1.0
+        sure, perhaps = (np.where(score > unit * t, label, 0) for t in (options.foreground, options.background))
         if options.crf:
             from iamiou_benchmarks.crf import of_labels
 
@@ -178,7 +183,7 @@ def objective(model: BoundaryNet, radius: int) -> Objective:
 
 def first_stride(model: BoundaryNet) -> int:
     """Return the stride of the boundary map."""
-    strides: tuple[int, ...] = model.backbone.strides  # type: ignore[assignment]
+    strides: tuple[int, ...] = model.backbone.strides  # type: ignore[assignment]  # untyped there
     return strides[0]
 
 

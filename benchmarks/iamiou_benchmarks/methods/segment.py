@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,9 @@ from iamiou_benchmarks.methods import classifier
 from iamiou_benchmarks.networks.build import groups, make_backbone, seeded
 from iamiou_benchmarks.networks.deeplab import DeepLab, at_size, make_deeplab
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
+from iamiou_benchmarks.phases import check_phases, phased, scaled_cut, scaled_data, scaled_labels
 from iamiou_benchmarks.size_weights import weighted_cross_entropy, weights_of
-from iamiou_benchmarks.stages import stage_options
+from iamiou_benchmarks.stages import ADDED, stage_options
 from iamiou_benchmarks.trainer import Batch, Objective, Sample, Schedule, train
 from iamiou_benchmarks.work import Work
 
@@ -61,6 +62,11 @@ class Options(Schedule):
         Whose components give the weights of L_sw; ``"truth"`` looks at the objects that people have marked on train.
     loss_stride : int
         Stride at which scores and labels meet; 0 is that of the scores, as in DeepLab. Components are found there.
+    phases : tuple of (scale, share)
+        Train on smaller copies first: each phase's scale of images, masks and crops, and its share of the iterations;
+        none is one phase at full size. The rate falls over all phases as over one.
+    phase_masks : {"majority", "nearest"}
+        How masks become smaller; see `scaled_mask`.
     """
 
     network: str = ""
@@ -81,6 +87,8 @@ class Options(Schedule):
     fisher_images: int = 64
     sizes: str = "pseudo"
     loss_stride: int = 0
+    phases: tuple[tuple[float, ...], ...] = field(default=(), metadata=ADDED)
+    phase_masks: str = field(default="majority", metadata=ADDED)
 
     @property
     def begin(self) -> int:
@@ -92,22 +100,30 @@ def run(work: Work, options: Options) -> None:
     """Train the network and leave ``weights.npz``."""
     check(options)
     model = make_network(work, options)
-    labels = work.source / "labels"
-
-    def label(image_id: str) -> NDArray[np.uint8]:
-        pseudo = read_labels(labels / f"{image_id}.png")
-        return pseudo if options.sizes == "pseudo" else np.stack([pseudo, objects_of(work, image_id)], 2)
-
-    cut = Cut(options.crop, options.low, options.high)
-    ids = work.data.splits["train"]
-    sample = sampler(work.data, ids, cut, work.seed, options.batch, options.accumulate, label)
     parts = groups(model.head, model.backbone, options.factor)
+    sample = make_sample(work, options)
     train(work, model, parts, options, objective(model, options, sample), sample)
     artefacts.save(work.out / "weights.npz", "segmentation", arrays_of(model.state_dict()))
     network = options.network or stage_options(list(work.inputs.values())[1], classifier.Options).network
     artefacts.save(work.out / "network.npz", "network", {"name": np.array(network)})
     if options.sizes == "truth":
         work.notes.append(f"{work.log.stage}: the weights come from the sizes of the true objects of train")
+
+
+def make_sample(work: Work, options: Options) -> Sample:
+    """Return what gives the batches: crops of images and masks, in the sizes of the phases."""
+    cut, ids = Cut(options.crop, options.low, options.high), work.data.splits["train"]
+
+    def label(image_id: str) -> NDArray[np.uint8]:
+        pseudo = read_labels(work.source / "labels" / f"{image_id}.png")
+        return pseudo if options.sizes == "pseudo" else np.stack([pseudo, objects_of(work, image_id)], 2)
+
+    def of_scale(scale: float) -> Sample:
+        data = scaled_data(work.data, scale)
+        mask = scaled_labels(label, scale, options.phase_masks)
+        return sampler(data, ids, scaled_cut(cut, scale), work.seed, options.batch, options.accumulate, mask)
+
+    return phased(of_scale, options.phases, options.iterations)
 
 
 def objects_of(work: Work, image_id: str) -> NDArray[np.uint8]:
@@ -129,6 +145,7 @@ def objects_of(work: Work, image_id: str) -> NDArray[np.uint8]:
 
 def check(options: Options) -> None:
     """Refuse options that contradict each other."""
+    check_phases(options.phases, options.phase_masks)
     if options.loss not in LOSSES:
         raise InputError(f"There is no loss '{options.loss}'; it can be {', '.join(LOSSES)}.")
     if options.sizes not in ("pseudo", "truth"):
@@ -209,9 +226,10 @@ def _single_losses(
     sample: Sample,
     options: Options,
 ) -> Iterator[Callable[[], Tensor]]:
-    """Yield the cross-entropy of single images, those of the first iterations."""
+    """Yield the cross-entropy of single images: of the first iterations, or from the switch on if those are small."""
     left = options.fisher_images
-    for iteration in itertools.count():
+    smaller = any(scale < 1 for scale, _ in options.phases)
+    for iteration in itertools.count(options.begin if smaller else 0):
         for batch in sample(iteration):
             for k in range(min(left, len(batch["image"]))):
                 one, weight = prepare({name: value[k : k + 1] for name, value in batch.items()}, -1)
@@ -231,7 +249,7 @@ def _settle(model: DeepLab, fisher: dict[str, Tensor], anchor: dict[str, Tensor]
 
 def stride_of(model: DeepLab) -> int:
     """Return the stride of the network's scores."""
-    strides: tuple[int, ...] = model.backbone.strides  # type: ignore[assignment]
+    strides: tuple[int, ...] = model.backbone.strides  # type: ignore[assignment]  # untyped there
     return strides[-1]
 
 

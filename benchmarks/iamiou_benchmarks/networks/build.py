@@ -6,6 +6,7 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from iamiou.errors import InputError
 from iamiou_benchmarks.networks.weights import load_tensors, read_weights
@@ -101,21 +102,36 @@ class Classifier(nn.Module):
     """A backbone, a 1 x 1 convolution without bias to class maps, and their mean over the image.
 
     Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016, arXiv 1512.04150: averaging the
-    class maps is the same as classifying the averaged features.
+    class maps is the same as classifying the averaged features. With ``pool = "token"`` the class token of a
+    transformer is classified in place of the average, as in DeiT; such a network has no class maps.
     """
 
-    def __init__(self, backbone: nn.Module, classes: int) -> None:
+    def __init__(self, backbone: nn.Module, classes: int, pool: str = "mean") -> None:
         super().__init__()
-        self.backbone = backbone
+        if pool not in ("mean", "token"):
+            raise InputError(f"There is no pool '{pool}'; it can be mean or token.")
+        if pool == "token" and not hasattr(backbone, "tokens"):
+            raise InputError('pool = "token" needs a transformer, for no other network has a class token.')
+        self.backbone, self.pool = backbone, pool
         self.classifier = nn.Conv2d(cast(Backbone, backbone).channels[-1], classes, 1, bias=False)
 
     def maps(self, images: Tensor) -> Tensor:
         """Return the class maps, (N, C - 1, h, w), before any ReLU."""
+        if self.pool == "token":
+            raise InputError("A classifier of the class token has no class maps; take attribution in place of cam.")
         return cast(Tensor, self.classifier(features(self.backbone, images)[-1]))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores of the images, (N, C - 1)."""
+        if self.pool == "token":
+            tokens: list[Tensor] = self.backbone.tokens(images)  # type: ignore[operator]  # a transformer has them
+            return self.of_tokens(tokens[-1])
         return self.maps(images).mean((2, 3))
+
+    def of_tokens(self, tokens: Tensor) -> Tensor:
+        """Return the scores, (N, C - 1), by a transformer's last tokens, class token first, (N, 1 + h w, width)."""
+        read = tokens[:, 0] if self.pool == "token" else tokens[:, 1:].mean(1)
+        return functional.linear(read, self.classifier.weight[:, :, 0, 0])
 
 
 def seeded(seed: int) -> None:

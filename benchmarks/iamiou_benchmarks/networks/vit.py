@@ -42,10 +42,21 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend, (N, tokens, width) to the same."""
+        return self._joined(functional.scaled_dot_product_attention(*self._parts(x)))
+
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend as `forward` does, and return the attention, too, (N, heads, tokens, tokens), within the graph."""
+        q, k, v = self._parts(x)
+        attention = (q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(-1)
+        return self._joined(attention @ v), attention
+
+    def _parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         n, tokens, width = x.shape
         q, k, v = self.qkv(x).view(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        out = functional.scaled_dot_product_attention(q, k, v)
-        return cast(Tensor, self.proj(out.transpose(1, 2).reshape(n, tokens, width)))
+        return q, k, v
+
+    def _joined(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.proj(x.transpose(1, 2).reshape(len(x), x.shape[2], -1)))
 
 
 class Mlp(nn.Module):
@@ -73,6 +84,12 @@ class Block(nn.Module):
         x = x + self.attn(self.norm1(x))
         return cast(Tensor, x + self.mlp(self.norm2(x)))
 
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map as `forward` does, and return the attention, too."""
+        y, attention = self.attn.attend(self.norm1(x))
+        x = x + y
+        return x + self.mlp(self.norm2(x)), attention
+
 
 class VisionTransformer(nn.Module):
     """The backbone; its features are the patch tokens as a map, after a third, two thirds and all of the blocks.
@@ -94,17 +111,28 @@ class VisionTransformer(nn.Module):
 
     def tokens(self, images: Tensor) -> list[Tensor]:
         """Return the tokens, class token first, (N, 1 + h w, width), at the taps; the last ones normalised."""
-        right, below = (-images.shape[k] % self.patch for k in (3, 2))
-        x = self.patch_embed(functional.pad(images, (0, right, 0, below)))
-        n, _, height, columns = x.shape
-        x = torch.cat([self.cls_token.expand(n, -1, -1), x.flatten(2).transpose(1, 2)], 1)
-        x = x + self.positions(height, columns)
-        found = []
+        x, found = self.embedded(images), []
         for number, block in enumerate(self.blocks, 1):
             x = block(x)
             if number in self.taps:
                 found.append(x)
         return [*found[:-1], self.norm(found[-1])]
+
+    def attended(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the last tokens, and the attention of every block, (N, heads, tokens, tokens), for its gradients."""
+        x, attentions = self.embedded(images), []
+        for block in self.blocks:
+            x, attention = cast(Block, block).attend(x)
+            attentions.append(attention)
+        return self.norm(x), attentions
+
+    def embedded(self, images: Tensor) -> Tensor:
+        """Return the class token and the patches, with their positions, (N, 1 + h w, width)."""
+        right, below = (-images.shape[k] % self.patch for k in (3, 2))
+        x = self.patch_embed(functional.pad(images, (0, right, 0, below)))
+        n, _, height, columns = x.shape
+        x = torch.cat([self.cls_token.expand(n, -1, -1), x.flatten(2).transpose(1, 2)], 1)
+        return x + self.positions(height, columns)
 
     def positions(self, height: int, width: int) -> Tensor:
         """Return the position embedding for a grid of tokens."""
