@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from unittest import mock
 
 import torch
 
-from iamiou_benchmarks.pipeline import Plan, make_plan
+from iamiou_benchmarks import work
+from iamiou_benchmarks.pipeline import Plan, execute, make_plan
 from iamiou_benchmarks.runfile import load_run
 
 #: Changes that make any run on `shapes` little.
@@ -29,3 +35,32 @@ def little(cache: Path, *changes: str, name: str = "shapes-tiny-cam-sb", seed: i
     """Plan a little run."""
     torch.set_num_threads(1)
     return make_plan(load_run(name, [*LITTLE, *changes]), seed, cache, "cpu")
+
+
+def kill_run(root: Path, stage: str, at: int, *changes: str, name: str = "shapes-tiny-cam-sb") -> None:
+    """Run or go on with a little run in a process that kills itself when a stage has come so far."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.small_runs",
+        stage,
+        str(at),
+        str(root),
+        name,
+        json.dumps(changes),
+    ]
+    killed = subprocess.run(command, capture_output=True, cwd=Path(__file__).parents[2], timeout=100, check=False)
+    assert killed.returncode == -9, killed.stderr.decode()
+
+
+def _main(stage: str, at: str, root: str, name: str, changes: str) -> None:
+    def tell(self: work.Log, done: int, total: int, text: str = "") -> None:
+        if self.stage == stage and done == int(at):
+            os.kill(os.getpid(), 9)
+
+    with mock.patch.object(work.Log, "tell", tell):
+        execute(little(Path(root) / "cache", *json.loads(changes), name=name), Path(root) / "out", resume=True)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +19,7 @@ from iamiou_benchmarks.networks.build import Classifier, make_backbone  # noqa: 
 from iamiou_benchmarks.networks.fcn import Fcn8s, SmallFcn, load_vgg16, make_fcn  # noqa: E402
 from iamiou_benchmarks.networks.vit import VisionTransformer  # noqa: E402
 from iamiou_benchmarks.pipeline import execute, run_stage  # noqa: E402
-from tests.benchmarks.small_runs import little  # noqa: E402
+from tests.benchmarks.small_runs import kill_run, little  # noqa: E402
 
 #: Makes any run with ORANDNet little.
 CHANGES = (
@@ -409,30 +406,9 @@ def test_every_stage_is_scored_and_leaves_maps_that_the_others_take(finished):
         assert both == pytest.approx(a * b / np.maximum((a * b).max((1, 2), keepdims=True), 1e-5), abs=5e-3)
 
 
-KILLER = """
-import os, sys
-from pathlib import Path
-from iamiou_benchmarks import work
-from iamiou_benchmarks.pipeline import execute
-from tests.benchmarks.small_runs import little
-from tests.benchmarks.test_orand import CHANGES
-
-stage, at, root = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-
-def tell(self, done, total, text=""):
-    if self.stage == stage and done == at:
-        os.kill(os.getpid(), 9)
-
-work.Log.tell = tell
-execute(little(root / "cache", *CHANGES, name="shapes-tiny-orand-ce"), root / "out", resume=True)
-"""
-
-
 def test_a_run_that_is_killed_goes_on_to_the_same_bytes(finished, tmp_path):
     for stage, at in (("vitcam", 7), ("orand", 5)):
-        command = [sys.executable, "-c", KILLER, stage, str(at), str(tmp_path)]
-        killed = subprocess.run(command, capture_output=True, cwd=Path(__file__).parents[2], timeout=100, check=False)
-        assert killed.returncode == -9, killed.stderr.decode()
+        kill_run(tmp_path, stage, at, *CHANGES, name="shapes-tiny-orand-ce")
     assert next((tmp_path / "cache").glob(".orand-*.part/checkpoint.npz")).is_file()
     plan = little(tmp_path / "cache", *CHANGES, name="shapes-tiny-orand-ce")
     result = execute(plan, tmp_path / "out", resume=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ pytest.importorskip("torch")
 from iamiou.errors import IncompleteError, InputError
 from iamiou_benchmarks import artefacts
 from iamiou_benchmarks.pipeline import execute, run_stage
-from tests.benchmarks.small_runs import LITTLE, little
+from tests.benchmarks.small_runs import LITTLE, kill_run, little
 
 NAMES = ["classifier", "cam", "pseudo", "segment", "predict"]
 
@@ -78,29 +75,9 @@ def test_runs_share_what_they_have_in_common(finished, tmp_path):
     assert len(list(cache.glob("cam-*"))) == 1
 
 
-KILLER = """
-import os, sys
-from pathlib import Path
-from iamiou_benchmarks import work
-from iamiou_benchmarks.pipeline import execute
-from tests.benchmarks.small_runs import little
-
-stage, at, root = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-
-def tell(self, done, total, text=""):
-    if self.stage == stage and done == at:
-        os.kill(os.getpid(), 9)
-
-work.Log.tell = tell
-execute(little(root / "cache"), root / "out", resume=True)
-"""
-
-
 def test_a_run_that_is_killed_at_any_stage_goes_on_to_the_same_result(finished, tmp_path):
     for stage, at in (("classifier", 5), ("cam", 7), ("segment", 5), ("predict", 3)):
-        command = [sys.executable, "-c", KILLER, stage, str(at), str(tmp_path)]
-        killed = subprocess.run(command, capture_output=True, cwd=Path(__file__).parents[2], timeout=100, check=False)
-        assert killed.returncode == -9, killed.stderr.decode()
+        kill_run(tmp_path, stage, at)
     assert not (tmp_path / "out" / "result.json").exists()
     assert (next((tmp_path / "cache").glob(".predict-*.part")) / "predictions").is_dir()
     result = execute(little(tmp_path / "cache"), tmp_path / "out", resume=True)

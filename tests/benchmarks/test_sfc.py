@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,7 +35,7 @@ from iamiou_benchmarks.prototypes import (  # noqa: E402
 )
 from iamiou_benchmarks.runfile import load_run  # noqa: E402
 from iamiou_benchmarks.shared_gradients import make_shared_gradients  # noqa: E402
-from tests.benchmarks.small_runs import little  # noqa: E402
+from tests.benchmarks.small_runs import kill_run, little  # noqa: E402
 
 #: Images of VOC's train_aug that show each class, and what the published program makes of them (E = 396; E = 132).
 VOC = {
@@ -457,29 +454,9 @@ def test_the_stage_is_scored_as_classifier_and_cam_are(finished):
     assert kept["weights"].mean() == pytest.approx(1)
 
 
-KILLER = """
-import os, sys
-from pathlib import Path
-from iamiou_benchmarks import work
-from iamiou_benchmarks.pipeline import execute
-from tests.benchmarks.test_sfc import small
-
-at, root = int(sys.argv[1]), Path(sys.argv[2])
-
-def tell(self, done, total, text=""):
-    if self.stage == "sfc" and done == at and ("loss" in text) == (at < 6):
-        os.kill(os.getpid(), 9)
-
-work.Log.tell = tell
-execute(small(root / "cache"), root / "out", resume=True)
-"""
-
-
 def test_a_run_that_is_killed_goes_on_to_the_same_bytes(finished, tmp_path):
     for at in (5, 7):  # in training, then among the maps
-        command = [sys.executable, "-c", KILLER, str(at), str(tmp_path)]
-        killed = subprocess.run(command, capture_output=True, cwd=Path(__file__).parents[2], timeout=100, check=False)
-        assert killed.returncode == -9, killed.stderr.decode()
+        kill_run(tmp_path, "sfc", at, *FEW, name="shapes-tiny-sfc-ce")
     part = next((tmp_path / "cache").glob(".sfc-*.part"))
     assert (part / "weights.npz").exists() and (part / "maps").is_dir()
     result = execute(small(tmp_path / "cache"), tmp_path / "out", resume=True)
