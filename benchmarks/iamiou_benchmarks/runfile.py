@@ -124,7 +124,7 @@ def build(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     iamiou.errors.InputError: The run file has no option 'presett'. Did you mean 'preset'?
     """
     hints, values = get_type_hints(kind), {}
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # kind is a dataclass
     for key, value in table.items():
         name = key if key in known else f"{key}_"  # lambda is a word of Python
         if name not in known:

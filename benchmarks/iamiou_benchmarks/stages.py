@@ -29,7 +29,7 @@ def stage_options(folder: Path, kind: type[T]) -> T:
         If the stage is of another method.
     """
     values = json.loads((folder / "options.json").read_text(encoding="utf-8"))
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]  # kind is a dataclass
     if known <= values.keys():  # a stage that can do more, such as `sfc`, stands in for the one that is meant
         values = {k: values[k] for k in known}
     try:

@@ -233,7 +233,7 @@ def _single_losses(
         for batch in sample(iteration):
             for k in range(min(left, len(batch["image"]))):
                 one, weight = prepare({name: value[k : k + 1] for name, value in batch.items()}, -1)
-                yield lambda one=one, weight=weight: loss(one, weight)["loss"]  # type: ignore[misc]
+                yield lambda one=one, weight=weight: loss(one, weight)["loss"]  # type: ignore[misc]  # no lambda is typed
             left -= min(left, len(batch["image"]))
             if not left:
                 return
