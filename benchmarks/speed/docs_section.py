@@ -1,8 +1,20 @@
-"""Replace one part of a Markdown file that a command makes, and leave the rest as it stands."""
+"""What the commands share that make a part of docs/speed.md each: their options, and replacing that part alone."""
 
 from __future__ import annotations
 
+import argparse
+import os
 from pathlib import Path
+
+
+def parse(description: str | None) -> argparse.Namespace:
+    """Read the options from the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a result")
+    parser.add_argument("--real", type=Path, default=os.environ.get("IAMIOU_REAL_DATA"), help="real masks")
+    parser.add_argument("--work", type=Path, default=Path("build/speed"), help="environments (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[2] / "docs/speed.md")
+    return parser.parse_args()
 
 
 def replace(path: Path, name: str, text: str) -> None:

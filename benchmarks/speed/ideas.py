@@ -5,9 +5,7 @@ python benchmarks/speed/ideas.py [--quick] [--real DIR] [--work DIR] [--out FILE
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from docs_section import replace
+from docs_section import parse, replace
 from environments import prepare
 from peer_environments import fill
 from stages import FEW, folders
@@ -156,12 +154,7 @@ def inflate(work: Path, sets: dict[str, list[str]], rounds: int) -> Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a result")
-    parser.add_argument("--real", type=Path, default=os.environ.get("IAMIOU_REAL_DATA"), help="real masks")
-    parser.add_argument("--work", type=Path, default=Path("build/speed"), help="environments (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=HERE.parents[1] / "docs/speed.md")
-    options = parser.parse_args()
+    options = parse(__doc__)
     work = options.work.resolve()
     programs = prepare(work)
     run([programs["arrays"] / "python", HERE / "generate.py", work / "data"])

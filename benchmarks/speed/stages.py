@@ -5,16 +5,14 @@ python benchmarks/speed/stages.py [--quick] [--real DIR] [--work DIR] [--out FIL
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from docs_section import replace
+from docs_section import parse, replace
 from environments import prepare
 from peer_sets import FOLDERS
 from stage_profile import STAGES
@@ -98,12 +96,7 @@ A fresh process with {starts[0]["images"]} VOC-like pairs, step by step (`iamiou
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a result")
-    parser.add_argument("--real", type=Path, default=os.environ.get("IAMIOU_REAL_DATA"), help="real masks")
-    parser.add_argument("--work", type=Path, default=Path("build/speed"), help="environments (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=HERE.parents[1] / "docs/speed.md")
-    options = parser.parse_args()
+    options = parse(__doc__)
     work = options.work.resolve()
     programs = prepare(work)
     python = programs["iamiou"] / "python"
