@@ -61,6 +61,12 @@ def resized(image: Image, height: int, width: int, *, nearest: bool = False) -> 
     return np.asarray(Pillow.fromarray(image).resize((width, height), how))
 
 
+def scaled(image: Image, factor: float) -> Image:
+    """Return a photograph `factor` times as large, at least one pixel high and wide."""
+    height, width = image.shape[:2]
+    return resized(image, max(1, round(height * factor)), max(1, round(width * factor)))
+
+
 def cut(
     image: Image, label: NDArray[np.uint8] | None, rng: np.random.Generator, how: Cut
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.batches import normalised, resized
+from iamiou_benchmarks.batches import normalised, scaled
 from iamiou_benchmarks.data import Image
 from iamiou_benchmarks.maps import ClassMaps
 from iamiou_benchmarks.networks.calibrated import Calibrated, View
@@ -104,7 +104,7 @@ def activation(
     sizes = ((height - 1) // stride + 1, (width - 1) // stride + 1), (height, width)
     totals = [torch.zeros(2, 1 + len(fg_ids), *size) for size in sizes]
     for scale in options.scales:
-        x = torch.from_numpy(normalised(resized(image, max(1, round(height * scale)), max(1, round(width * scale)))))
+        x = torch.from_numpy(normalised(scaled(image, scale)))
         both = torch.cat(maps_of(look(torch.stack([x, x.flip(-1)])), fg_ids, options)).cpu()
         for k, size in enumerate(sizes):
             totals[k] += functional.interpolate(both, size, mode="bilinear", align_corners=False)

@@ -29,9 +29,9 @@ def stage_options(folder: Path, kind: type[T]) -> T:
         If the stage is of another method.
     """
     values = json.loads((folder / "options.json").read_text(encoding="utf-8"))
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]  # kind is a dataclass
-    if known <= values.keys():  # a stage that can do more, such as `sfc`, stands in for the one that is meant
-        values = {k: values[k] for k in known}
+    known = {f.name: f.metadata.get("added") for f in fields(kind)}  # type: ignore[arg-type]  # kind is a dataclass
+    if all(k in values or added for k, added in known.items()):  # it can do more, such as `sfc`: it stands in
+        values = {k: v for k, v in values.items() if k in known}
     try:
         return kind(**{k: _tuples(v) for k, v in values.items()})
     except TypeError as e:

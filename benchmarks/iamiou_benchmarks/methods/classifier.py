@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from iamiou_benchmarks import artefacts
-from iamiou_benchmarks.batches import Cut, normalised, sampler
+from iamiou_benchmarks.batches import Cut, normalised, sampler, scaled
 from iamiou_benchmarks.networks.build import Classifier, groups, make_backbone, seeded
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
 from iamiou_benchmarks.scoring import mean_average_precision
@@ -47,6 +47,8 @@ class Options(Schedule):
         What is classified: the mean over the image, or the class token of a transformer; see `Classifier`.
     draw : int
         Another number draws other first weights and batches under the same seed: for a second classifier of one kind.
+    scale : float
+        Whole images are looked at in this size when precision is measured: that of the crops it learnt from.
     """
 
     network: str = "small-cnn"
@@ -59,6 +61,7 @@ class Options(Schedule):
     high: float = 1.0
     pool: str = field(default="mean", metadata=ADDED)
     draw: int = field(default=0, metadata=ADDED)
+    scale: float = field(default=1.0, metadata=ADDED)
 
 
 def run(work: Work, options: Options) -> None:
@@ -138,7 +141,7 @@ def average_precision(work: Work, model: nn.Module, options: Options, split: str
     """Return the mean average precision on the images of a split."""
     ids, scores = work.data.splits[split], []
     for image_id in ids:
-        image = torch.from_numpy(normalised(work.data.read(image_id)))[None].to(work.device)
+        image = torch.from_numpy(normalised(scaled(work.data.read(image_id), options.scale)))[None].to(work.device)
         with precision(options.precision, work.device):
             scores.append(model(image).float().cpu().numpy()[0])
     return mean_average_precision(np.stack(scores), np.stack([work.data.multi_hot(i) for i in ids]))

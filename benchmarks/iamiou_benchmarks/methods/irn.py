@@ -21,7 +21,7 @@ from iamiou.errors import InputError
 from iamiou.masks import write_label_map
 from iamiou_benchmarks import artefacts
 from iamiou_benchmarks.affinity import affinities, partners, walk
-from iamiou_benchmarks.batches import VOID, Cut, normalised, sampler
+from iamiou_benchmarks.batches import VOID, Cut, normalised, sampler, scaled
 from iamiou_benchmarks.data import Image
 from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps
 from iamiou_benchmarks.methods import classifier
@@ -61,6 +61,8 @@ class Options(Schedule):
         Refine the confident labels with a dense CRF, which needs the extra ``crf``.
     threshold, select : see `cam`
     crop, low, high : see `Cut`
+    scale : float
+        Whole images are looked at in this size, and the maps walk there.
     """
 
     network: str = ""
@@ -78,6 +80,7 @@ class Options(Schedule):
     low: float = 0.5
     high: float = 1.5
     relative: bool = field(default=False, metadata=ADDED)
+    scale: float = field(default=1.0, metadata=ADDED)
 
 
 def run(work: Work, options: Options) -> None:
@@ -113,7 +116,7 @@ def run(work: Work, options: Options) -> None:
     for image_id, where in work.each(ids_of(("train", "dev"), work.data), work.out / "maps", ".npz"):
         maps = load_maps(work.source / "maps" / f"{image_id}.npz")
         image = work.data.read(image_id)
-        refined(maps, boundary_of(raw, image), image.shape[:2], options).save(where)
+        refined(maps, boundary_of(raw, scaled(image, options.scale)), image.shape[:2], options).save(where)
     if not options.crf:
         work.notes.append(f"{work.log.stage}: no dense CRF on the confident labels")
     score_seeds(work, options.threshold, options.select)

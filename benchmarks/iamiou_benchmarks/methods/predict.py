@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from iamiou.masks import write_label_map
-from iamiou_benchmarks.batches import normalised, resized
+from iamiou_benchmarks.batches import normalised, scaled
 from iamiou_benchmarks.data import Image
 from iamiou_benchmarks.methods import segment
 from iamiou_benchmarks.networks.deeplab import at_size
@@ -74,8 +74,7 @@ def probabilities(model: nn.Module, image: Image, options: Options, device: str)
     height, width = image.shape[:2]
     total: Tensor | float = 0.0
     for scale in options.scales:
-        size = max(1, round(height * scale)), max(1, round(width * scale))
-        x = torch.from_numpy(normalised(resized(image, *size)))[None].to(device)
+        x = torch.from_numpy(normalised(scaled(image, scale)))[None].to(device)
         for mirrored in (False, True) if options.flip else (False,):
             scores = model(x.flip(-1) if mirrored else x).float()
             scores = at_size(scores.flip(-1) if mirrored else scores, height, width)
