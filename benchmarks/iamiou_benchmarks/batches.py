@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iamiou.errors import InputError
+from iamiou.masks import read_label_map
 from iamiou_benchmarks import distributed
 from iamiou_benchmarks.data import DataSet, Image
 
@@ -158,6 +160,20 @@ def sampler(
         ]
 
     return ahead(make)
+
+
+def shrunk(labels: Tensor, stride: int) -> Tensor:
+    """Bring label maps, (N, H, W) or (N, H, W, 2), to ceil(side / stride) by the nearest pixel."""
+    half = stride // 2
+    height, width = (-(-n // stride) for n in labels.shape[1:3])
+    rows = torch.arange(height, device=labels.device).mul(stride).add(half).clamp(max=labels.shape[1] - 1)
+    columns = torch.arange(width, device=labels.device).mul(stride).add(half).clamp(max=labels.shape[2] - 1)
+    return labels[:, rows][:, :, columns]
+
+
+def read_labels(path: Path) -> NDArray[np.uint8]:
+    """Read a label map that a stage has written."""
+    return read_label_map(path.read_bytes(), path.name).astype(np.uint8)
 
 
 def ahead(make: Callable[[int], list[dict[str, Tensor]]]) -> Callable[[int], list[dict[str, Tensor]]]:

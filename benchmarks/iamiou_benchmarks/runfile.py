@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import pkgutil
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, get_type_hints
@@ -140,7 +142,8 @@ def load_method(name: str) -> ModuleType:
     """Import a method: one of iamiou_benchmarks.methods, or a module of somebody else by its dotted name.
 
     A method is a module with ``Options`` (a frozen dataclass), ``INPUTS`` (the stages that it takes by default),
-    ``VERSION`` (to be raised when its results change) and ``run(work, options)``.
+    ``VERSION`` (to be raised when its results change) and ``run(work, options)``. To import a module is to run it, so
+    somebody else's is imported only where its source defines these four, and nothing is looked for beside a run file.
 
     Raises
     ------
@@ -152,6 +155,7 @@ def load_method(name: str) -> ModuleType:
     known = sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(methods.__path__))
     try:
         if "." in name:
+            _check_parts(name, _names_in(name))
             module = import_module(name)
         elif name in known:
             module = import_module(f"iamiou_benchmarks.methods.{name.replace('-', '_')}")
@@ -160,10 +164,37 @@ def load_method(name: str) -> ModuleType:
     except ModuleNotFoundError as e:
         if e.name == "torch":
             raise InputError("The baselines need PyTorch; type: pip install 'iamiou[baselines]'") from e
-        raise InputError(f"The method '{name}' cannot be imported ({e}).") from e
-    if lacks := [part for part in ("Options", "INPUTS", "VERSION", "run") if not hasattr(module, part)]:
-        raise InputError(f"The module '{name}' is no method: it has no {', '.join(lacks)}.")
+        hint = "install its package, or name its folder in PYTHONPATH"
+        raise InputError(f"The method '{name}' cannot be imported ({e}); {hint}.") from e
+    _check_parts(name, vars(module))
     return module
+
+
+def _check_parts(name: str, there: Iterable[str]) -> None:
+    if lacks := [part for part in ("Options", "INPUTS", "VERSION", "run") if part not in there]:
+        raise InputError(f"The module '{name}' is no method: it has no {', '.join(lacks)}.")
+
+
+def _names_in(name: str) -> set[str]:
+    """Return what the source of a module defines at its top, without running it; nothing where there is no source."""
+    try:
+        spec = find_spec(name)
+    except ValueError:  # of modules that came without one
+        spec = None
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+    path = Path(spec.origin or "")
+    if path.suffix != ".py":
+        return set()
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError) as e:
+        raise InputError(f"The method '{name}' cannot be read: {e}") from e
+    found = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
 
 
 def _read(name: str, above: tuple[str, ...]) -> dict[str, Any]:

@@ -71,6 +71,17 @@ def scenes_digest(knobs: Knobs, seed: int, split: str, numbers: range) -> str:
     return digest.hexdigest()
 
 
+def folder_of(options: DataOptions, cache: Path) -> Path:
+    """Return where the data set lies, or will lie, as a VOC devkit."""
+    knobs = knobs_of(options)
+    identity = hashlib.sha256(repr((knobs, options.seed)).encode()).hexdigest()[:12]
+    return cache / f"{_name(options, knobs)}-{identity}"
+
+
+def _name(options: DataOptions, knobs: Knobs) -> str:
+    return f"shapes-{options.preset}" + ("" if knobs == PRESETS[options.preset] else "-changed")
+
+
 def open_shapes(options: DataOptions, cache: Path) -> DataSet:
     """Open the data set, which is generated first when it is not in `cache`.
 
@@ -80,9 +91,7 @@ def open_shapes(options: DataOptions, cache: Path) -> DataSet:
         If this machine generates other pixels for a preset than those committed.
     """
     knobs = knobs_of(options)
-    identity = hashlib.sha256(repr((knobs, options.seed)).encode()).hexdigest()[:12]
-    name = f"shapes-{options.preset}" + ("" if knobs == PRESETS[options.preset] else "-changed")
-    root = cache / f"{name}-{identity}"
+    name, root = _name(options, knobs), folder_of(options, cache)
     if not root.is_dir():
         committed = DIGESTS.get(options.preset) if name == f"shapes-{options.preset}" and options.seed == 0 else None
         write_devkit(knobs, options.seed, root, committed)

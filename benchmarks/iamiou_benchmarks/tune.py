@@ -46,12 +46,12 @@ def trials(
     for value in values:
         plan = make_plan(load_run(name, [f"{option}={value}"]), seed, cache, device)
         stage = plan.run.stage(option.partition(".")[0])
-        for needed in _needed(plan, stage):
-            run_stage(plan, needed, resume=True, show=show)
+        for one in needed(plan, stage):
+            run_stage(plan, one, resume=True, show=show)
         yield value, dev_scores(plan, stage)
 
 
-def _needed(plan: Plan, stage: Stage) -> list[Stage]:
+def needed(plan: Plan, stage: Stage) -> list[Stage]:
     """Return the stages that one takes, directly or not, and itself, in the order in which they run."""
     names = {stage.name}
     for s in reversed(plan.run.stages):

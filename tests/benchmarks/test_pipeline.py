@@ -100,6 +100,16 @@ def test_a_folder_is_not_taken_twice_or_from_somebody_else(finished, tmp_path):
         execute(little(cache), tmp_path)
 
 
+def test_frozen_weights_stay_in_segmentation_and_the_others_learn(finished):
+    _, cache, _ = finished
+    plan = little(cache, "segment.frozen=['stem']")
+    run_stage(plan, plan.run.stage("segment"))
+    first = artefacts.load(plan.folder(plan.run.stage("classifier")) / "weights.npz", "classifier")
+    last = artefacts.load(plan.folder(plan.run.stage("segment")) / "weights.npz", "segmentation")
+    same = {n: np.array_equal(first[n], last[n]) for n in first if n.endswith("weight") and n.startswith("backbone")}
+    assert {n for n, kept in same.items() if kept} == {"backbone.stem.0.weight", "backbone.stem.1.weight"}
+
+
 def test_a_stage_needs_those_before_it(tmp_path):
     plan = little(tmp_path)
     with pytest.raises(IncompleteError, match="pseudo takes cam, which has not run"):

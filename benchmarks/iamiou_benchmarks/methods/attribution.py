@@ -21,10 +21,10 @@ from iamiou_benchmarks.batches import normalised, resized
 from iamiou_benchmarks.data import Image
 from iamiou_benchmarks.maps import ClassMaps, Maps, strided
 from iamiou_benchmarks.methods import classifier
-from iamiou_benchmarks.methods.cam import score_seeds
 from iamiou_benchmarks.networks.build import Classifier
 from iamiou_benchmarks.networks.vit import VisionTransformer
 from iamiou_benchmarks.scoring import ids_of
+from iamiou_benchmarks.seeds import score_seeds
 from iamiou_benchmarks.stages import stage_options
 from iamiou_benchmarks.work import Work
 

@@ -6,8 +6,7 @@ Zhou et al., CVPR 2016, arXiv 1512.04150; inference as in Ahn et al., CVPR 2019,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from iamiou.errors import InputError
 from iamiou_benchmarks.batches import normalised, scaled
 from iamiou_benchmarks.data import Image
-from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps
+from iamiou_benchmarks.maps import ClassMaps
 from iamiou_benchmarks.methods import classifier
-from iamiou_benchmarks.scoring import best_threshold, ids_of
+from iamiou_benchmarks.scoring import ids_of
+from iamiou_benchmarks.seeds import score_seeds
 from iamiou_benchmarks.stages import stage_options
 from iamiou_benchmarks.trainer import precision
 from iamiou_benchmarks.work import Work
@@ -99,40 +98,3 @@ def _of_maximum_1(maps: Tensor) -> NDArray[np.float32]:
     if not maps.numel():
         return maps.numpy()
     return (maps / (maps.amax((1, 2), keepdim=True) + 1e-5)).numpy()
-
-
-def score_seeds(work: Work, threshold: float, select: str) -> None:
-    """Score the maps in ``work.out``: at the fixed threshold, and as an oracle at the best one on train.
-
-    ``"train"`` is the score at the threshold that is used from here on, ``"train oracle"`` the other one; the two
-    are never mixed.
-    """
-    if select not in ("fixed", "dev"):
-        raise InputError(f"The stage {work.log.stage} has select = '{select}'; it can be fixed or dev.")
-    folder = work.out / "maps"
-
-    def load(image_id: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        return best_class(load_maps(folder / f"{image_id}.npz"))
-
-    if select == "dev":
-        threshold = best_threshold(work.data, "dev", load)[0]
-        work.notes.append(f"{work.log.stage}: the threshold {threshold:.2f} was chosen on the pixel labels of dev")
-        for image_id in ids_of(("train", "dev"), work.data):
-            path = folder / f"{image_id}.npz"
-            replace(load_maps(path), threshold=threshold).save(path)
-    work.score("train", "train", write_labels(work, threshold, "seeds"), threshold=threshold)
-    oracle, curve = best_threshold(work.data, "train", load)
-    work.score("train oracle", "train", write_labels(work, oracle, "oracle"), threshold=oracle)
-    work.log.write(0, **{f"mIoU at {t}": v for t, v in curve.items()})
-
-
-def write_labels(work: Work, threshold: float, name: str) -> Path:
-    """Write the label maps of train at a threshold to a folder."""
-    from iamiou.masks import write_label_map
-
-    out = work.out / name
-    out.mkdir(exist_ok=True)
-    for image_id in work.data.splits["train"]:
-        label, score = best_class(load_maps(work.out / "maps" / f"{image_id}.npz"))
-        write_label_map(out / f"{image_id}.png", np.where(score > threshold, label, 0).astype(np.uint8))
-    return out

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps
-from iamiou_benchmarks.methods.cam import write_labels
 from iamiou_benchmarks.scoring import ids_of
+from iamiou_benchmarks.seeds import write_labels
 from iamiou_benchmarks.work import Work
 
 VERSION = 1

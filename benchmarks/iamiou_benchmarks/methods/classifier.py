@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from iamiou_benchmarks import artefacts
 from iamiou_benchmarks.batches import Cut, normalised, sampler, scaled
-from iamiou_benchmarks.networks.build import Classifier, groups, make_backbone, seeded
+from iamiou_benchmarks.networks.build import Classifier, freeze, groups, make_backbone, seeded
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
 from iamiou_benchmarks.scoring import mean_average_precision
 from iamiou_benchmarks.stages import ADDED, stage_options
@@ -88,8 +88,7 @@ def make_classifier(work: Work, options: Options) -> Classifier:
     """Make the network with the weights with which training begins."""
     seeded(drawn(work.seed, options.draw))
     backbone = make_backbone(options.network, options.weights, options.stride)
-    for name, parameter in backbone.named_parameters():
-        parameter.requires_grad_(not name.startswith(options.frozen or ("\0",)))
+    freeze(backbone, options.frozen)
     return Classifier(backbone, len(work.data.classes) - 1, options.pool).to(work.device)
 
 

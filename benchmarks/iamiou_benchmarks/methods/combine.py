@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from iamiou.errors import ImageError, InputError
 from iamiou_benchmarks.maps import ClassMaps, Maps, load_maps, strided
-from iamiou_benchmarks.methods.cam import score_seeds
 from iamiou_benchmarks.scoring import ids_of
+from iamiou_benchmarks.seeds import score_seeds
 from iamiou_benchmarks.work import Work
 
 VERSION = 1

@@ -21,16 +21,15 @@ from iamiou.errors import InputError
 from iamiou.masks import write_label_map
 from iamiou_benchmarks import artefacts
 from iamiou_benchmarks.affinity import affinities, partners, walk
-from iamiou_benchmarks.batches import VOID, Cut, normalised, sampler, scaled
+from iamiou_benchmarks.batches import VOID, Cut, normalised, read_labels, sampler, scaled, shrunk
 from iamiou_benchmarks.data import Image
 from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps
 from iamiou_benchmarks.methods import classifier
-from iamiou_benchmarks.methods.cam import score_seeds
-from iamiou_benchmarks.methods.segment import read_labels, shrunk
 from iamiou_benchmarks.networks.boundary import BoundaryNet
 from iamiou_benchmarks.networks.build import make_backbone, seeded
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
 from iamiou_benchmarks.scoring import ids_of
+from iamiou_benchmarks.seeds import score_seeds
 from iamiou_benchmarks.stages import ADDED
 from iamiou_benchmarks.trainer import Batch, Objective, Schedule, precision, train
 from iamiou_benchmarks.work import Work

@@ -9,8 +9,8 @@ import numpy as np
 
 from iamiou.errors import ImageError, InputError, Problem, ProblemsFound
 from iamiou_benchmarks.maps import ClassMaps, load_maps, strided
-from iamiou_benchmarks.methods.cam import score_seeds
 from iamiou_benchmarks.scoring import ids_of
+from iamiou_benchmarks.seeds import score_seeds
 from iamiou_benchmarks.work import Work
 
 VERSION = 1

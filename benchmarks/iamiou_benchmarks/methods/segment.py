@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,11 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iamiou.errors import InputError
-from iamiou.masks import read_label_map
 from iamiou_benchmarks import artefacts, ewc
-from iamiou_benchmarks.batches import VOID, Cut, sampler
+from iamiou_benchmarks.batches import VOID, Cut, read_labels, sampler, shrunk
 from iamiou_benchmarks.methods import classifier
-from iamiou_benchmarks.networks.build import groups, make_backbone, seeded
+from iamiou_benchmarks.networks.build import freeze, groups, make_backbone, seeded
 from iamiou_benchmarks.networks.deeplab import DeepLab, at_size, make_deeplab
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
 from iamiou_benchmarks.phases import check_phases, phased, scaled_cut, scaled_data, scaled_labels
@@ -67,6 +65,7 @@ class Options(Schedule):
         none is one phase at full size. The rate falls over all phases as over one.
     phase_masks : {"majority", "nearest"}
         How masks become smaller; see `scaled_mask`.
+    frozen : see `classifier`
     """
 
     network: str = ""
@@ -89,6 +88,7 @@ class Options(Schedule):
     loss_stride: int = 0
     phases: tuple[tuple[float, ...], ...] = field(default=(), metadata=ADDED)
     phase_masks: str = field(default="majority", metadata=ADDED)
+    frozen: tuple[str, ...] = field(default=(), metadata=ADDED)
 
     @property
     def begin(self) -> int:
@@ -172,6 +172,7 @@ def make_network(work: Work, options: Options) -> DeepLab:
         backbone = classifier.load_backbone(list(work.inputs.values())[1], options.stride)
     else:
         raise InputError('segment needs a network, or a second input to take it from: ["pseudo", "classifier"].')
+    freeze(backbone, options.frozen)
     return make_deeplab(backbone, options.head, len(work.data.classes), options.rates, options.width).to(work.device)
 
 
@@ -251,17 +252,3 @@ def stride_of(model: DeepLab) -> int:
     """Return the stride of the network's scores."""
     strides: tuple[int, ...] = model.backbone.strides  # type: ignore[assignment]  # untyped there
     return strides[-1]
-
-
-def shrunk(labels: Tensor, stride: int) -> Tensor:
-    """Bring label maps, (N, H, W) or (N, H, W, 2), to ceil(side / stride) by the nearest pixel."""
-    half = stride // 2
-    height, width = (-(-n // stride) for n in labels.shape[1:3])
-    rows = torch.arange(height, device=labels.device).mul(stride).add(half).clamp(max=labels.shape[1] - 1)
-    columns = torch.arange(width, device=labels.device).mul(stride).add(half).clamp(max=labels.shape[2] - 1)
-    return labels[:, rows][:, :, columns]
-
-
-def read_labels(path: Path) -> NDArray[np.uint8]:
-    """Read a label map that a stage has written."""
-    return read_label_map(path.read_bytes(), path.name).astype(np.uint8)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from iamiou_benchmarks.calibrated_maps import MapOptions, check_maps, write_maps
 from iamiou_benchmarks.methods import sfc
-from iamiou_benchmarks.methods.cam import score_seeds
+from iamiou_benchmarks.seeds import score_seeds
 from iamiou_benchmarks.stages import stage_options
 from iamiou_benchmarks.work import Work
 

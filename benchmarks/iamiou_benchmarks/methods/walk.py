@@ -15,8 +15,8 @@ from iamiou_benchmarks.batches import normalised
 from iamiou_benchmarks.data import Image
 from iamiou_benchmarks.maps import load_maps
 from iamiou_benchmarks.methods import irn
-from iamiou_benchmarks.methods.cam import score_seeds
 from iamiou_benchmarks.scoring import ids_of
+from iamiou_benchmarks.seeds import score_seeds
 from iamiou_benchmarks.work import Work
 
 VERSION = 1

@@ -98,6 +98,12 @@ def groups(new: nn.Module, old: nn.Module, factor: float) -> list[dict[str, Any]
     ]
 
 
+def freeze(network: nn.Module, beginnings: tuple[str, ...]) -> None:
+    """Let only those weights learn whose names begin with none of `beginnings`."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not name.startswith(beginnings))
+
+
 class Classifier(nn.Module):
     """A backbone, a 1 x 1 convolution without bias to class maps, and their mean over the image.
 

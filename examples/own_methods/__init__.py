@@ -1,0 +1,1 @@
+"""Methods of somebody's own, for the example in CONTRIBUTING.md."""
