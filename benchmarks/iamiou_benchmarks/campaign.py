@@ -8,39 +8,51 @@ from pathlib import Path
 
 from iamiou.errors import InputError
 from iamiou.masks import write_bytes
+from iamiou_benchmarks.named_tables import TABLES
 from iamiou_benchmarks.pipeline import execute, make_plan
 from iamiou_benchmarks.runfile import list_runs, load_run
+from iamiou_benchmarks.verdicts import meant_seeds
 from iamiou_benchmarks.work import Show
 
 
-def missing(patterns: Iterable[str], seeds: int, results: Path) -> list[tuple[str, int]]:
+def missing(patterns: Iterable[str], seeds: int | None, results: Path, *, again: bool = False) -> list[tuple[str, int]]:
     """Return the runs and seeds that have no result yet, seed by seed, so that pairs become whole early.
 
     Parameters
     ----------
     patterns : iterable of str
-        Names of run files, or beginnings of names that end with ``-``.
-    seeds : int
+        Names of tables or of run files, or beginnings of these that end with ``-``.
+    seeds : int, optional
+        How many; None is what verdicts on the data are meant to stand on.
     results : Path
+    again : bool
+        Also those that have a result.
 
     Raises
     ------
     InputError
-        If no run file has such a name.
+        If no table and no run file has such a name.
 
     Examples
     --------
     >>> missing(["shapes-tiny-cam-sb"], 2, Path("none"))
     [('shapes-tiny-cam-sb', 0), ('shapes-tiny-cam-sb', 1)]
+    >>> len(missing(["main"], None, Path("none"))) # 16 runs, of 5 seeds on shapes small and of 3 on voc-mini
+    128
     """
     names: list[str] = []
     for pattern in patterns:
         found = [n for n in list_runs() if n == pattern or (pattern.endswith("-") and n.startswith(pattern))]
+        found = list(TABLES[pattern].runs) if pattern in TABLES else found
         if not found:
-            raise InputError(f"There is no run '{pattern}'; see iamiou bench list. A beginning of names ends with '-'.")
+            raise InputError(
+                f"There is no run '{pattern}'; see iamiou bench list. A beginning of names ends with '-'; "
+                f"{', '.join(TABLES)} are tables."
+            )
         names += [n for n in found if n not in names]
-    every = [(name, seed) for seed in range(seeds) for name in names]
-    return [(name, seed) for name, seed in every if not (results / f"{name}-{seed}.json").exists()]
+    many = {name: seeds or meant_seeds(name) for name in names}
+    every = [(name, seed) for seed in range(max(many.values(), default=0)) for name in names if seed < many[name]]
+    return [(name, seed) for name, seed in every if again or not (results / f"{name}-{seed}.json").exists()]
 
 
 def fill(

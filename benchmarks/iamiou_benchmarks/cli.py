@@ -44,7 +44,15 @@ def bench() -> None:
 @click.option("--out", metavar="DIR", type=click.Path(), help="Results go there.  [default: runs/RUN-SEED]")
 @_run_options
 @click.option("--resume", is_flag=True, help="Go on where the run was interrupted.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and how long it took before.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and how long it takes.")
+@click.option(
+    "--tflops",
+    metavar="X",
+    type=click.FloatRange(0.1),
+    default=20.0,
+    show_default=True,
+    help="Of a GPU, for a dry run.",
+)
 def run(
     name: str,
     out: str | None,
@@ -54,14 +62,20 @@ def run(
     cache: str | None,
     resume: bool,
     dry_run: bool,
+    tflops: float,
 ) -> None:
     """Run all stages of RUN, the name of a run file (see iamiou bench list) or the path of one."""
     from iamiou.files import check_writable
 
-    plan = _plan(name, seed, device, changes, cache)
     if dry_run:
-        _print_plan(plan)
+        from iamiou_benchmarks.dry_run import run_lines
+        from iamiou_benchmarks.runfile import load_run
+
+        click.echo(
+            "\n".join(run_lines(load_run(name, changes), seed, Path(cache) if cache else _CACHE, device, tflops))
+        )
         return
+    plan = _plan(name, seed, device, changes, cache)
     folder = Path(out) if out else Path("runs") / f"{plan.run.name}-{seed}"
     check_writable(folder, folder=True)
     from iamiou.cli.options import compile_kernels
@@ -78,29 +92,36 @@ def run(
 
 @bench.command("fill")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option("--seeds", metavar="N", type=click.IntRange(1), default=5, show_default=True, help="Seeds 0 to N - 1.")
+@click.option("--seeds", metavar="N", type=click.IntRange(1), help="Seeds 0 to N - 1.  [default: 5; of voc-mini 3]")
 @click.option("--results", metavar="DIR", type=click.Path(), default="results", show_default=True, help="For results.")
+@click.option("--again", is_flag=True, help="Write all results again; finished stages are not repeated.")
 @click.option("--threads", metavar="N", type=click.IntRange(1), help="Of PyTorch.  [default: as it likes]")
 @_RUN_OPTIONS[1]
 @_RUN_OPTIONS[3]
-@click.option("--dry-run", is_flag=True, help="Name the runs that are missing.")
+@click.option("--dry-run", is_flag=True, help="Name what is missing, and say how long it takes.")
 def fill_(
-    names: tuple[str, ...], seeds: int, results: str, threads: int | None, device: str, cache: str | None, dry_run: bool
+    names: tuple[str, ...],
+    seeds: int | None,
+    results: str,
+    again: bool,
+    threads: int | None,
+    device: str,
+    cache: str | None,
+    dry_run: bool,
 ) -> None:
-    """Run what has no result yet in DIR: runs by NAME, or all whose names begin with one that ends with -."""
+    """Run what a table still lacks: NAME is a table, a run, or ends with - and begins the names of runs."""
     from iamiou_benchmarks.campaign import fill, missing
 
-    todo = missing(names, seeds, Path(results))
+    todo = missing(names, seeds, Path(results), again=again)
+    stages = Path(cache) if cache else _CACHE
     if dry_run:
-        from iamiou_benchmarks.tables import measured_seconds
+        from iamiou_benchmarks.measured import fill_lines
 
-        for name, seed in todo:
-            seconds = sum(measured_seconds(name).values())
-            click.echo(f"{name}-{seed}" + (f"  about {seconds:.0f} s, less what it shares" if seconds else ""))
+        click.echo("\n".join(fill_lines(todo, Path(results), stages)))
         return
     _prepare(threads)
     with _Line() as show:
-        fill(todo, Path(results), Path(cache) if cache else _CACHE, device, click.echo, show)
+        fill(todo, Path(results), stages, device, click.echo, show)
 
 
 def _prepare(threads: int | None) -> None:
@@ -238,22 +259,6 @@ def _plan(name: str, seed: int, device: str, changes: tuple[str, ...], cache: st
     from iamiou_benchmarks.pipeline import make_plan
 
     return make_plan(run, seed, Path(cache) if cache else _CACHE, device)
-
-
-def _print_plan(plan: Plan) -> None:
-    """Print the stages, which are finished, and what they took in committed results."""
-    from iamiou_benchmarks.tables import measured_seconds
-
-    known, total = measured_seconds(plan.run.name), 0.0
-    for stage in plan.run.stages:
-        seconds = known.get(stage.name)
-        state = "finished" if plan.finished(stage) else "to run" if seconds is None else f"about {seconds:.0f} s"
-        total += 0 if plan.finished(stage) else seconds or 0
-        click.echo(f"{stage.name:<12} {stage.method:<12} {plan.key(stage)}  {state}")
-    if known:
-        click.echo(f"About {total:.0f} s in all, as measured on the machine of the committed results.")
-    else:
-        click.echo("No finished run of this name is known, so there is no estimate.")
 
 
 def _print_result(result: dict[str, Any]) -> None:

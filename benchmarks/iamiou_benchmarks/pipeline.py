@@ -246,12 +246,12 @@ def _claim(out: Path, identity: str, resume: bool) -> None:
 
 
 def _replicates(folder: Path, groups: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return what verdicts need of a stage: all scores of test, mIoU and those by groups of classes of train."""
+    """Return what verdicts need of a stage: all scores of test; of train those that masks are judged by."""
     from iamiou_benchmarks.replicates import replicates_of
 
     splits = [s for s in ("test", "train") if (folder / f"scores-{s}.npz").exists()]
     found = {s: replicates_of(folder / f"scores-{s}.npz", groups) for s in splits}
-    kept = {"mIoU", *(f"IoU_{g}" for g in groups)}
+    kept = {"mIoU", "precision", "recall", *(f"IoU_{g}" for g in groups)}
     return {s: {k: v for k, v in all_.items() if s == "test" or k in kept} for s, all_ in found.items()}
 
 

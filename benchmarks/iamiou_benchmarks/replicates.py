@@ -21,7 +21,7 @@ from iamiou_benchmarks.distribution import group_means
 #: Weightings of the images.
 DRAWS = 200
 #: Scores that verdicts are about.
-SCORES = ("mIoU", "IA-mIoU", "IA_S", "IA_M", "IA_L")
+SCORES = ("mIoU", "precision", "recall", "IA-mIoU", "IA_S", "IA_M", "IA_L")
 _UNIT = 100_000
 
 Floats = NDArray[np.float64]

@@ -113,19 +113,37 @@ def _covers(other: Row, row: Row, earlier: bool) -> bool:
 
 
 def make_table(name: str, results: Path | None, style: str) -> str:
-    """Render the table of the runs whose names begin with `name`.
+    """Render one of the tables that `named_tables` has, or that of the runs whose names begin with `name`.
 
     Parameters
     ----------
     style : {"markdown", "latex", "csv"}
-        Markdown adds the classifier, verdicts and papers' numbers.
+        Markdown adds verdicts and papers' numbers.
 
     Raises
     ------
     InputError
-        If there is no such run.
+        If there is neither.
     """
+    from iamiou_benchmarks.named_tables import TABLES
+
     known = read_results(results)
+    if name in TABLES:
+        return "\n".join(TABLES[name].make(known, style)) + "\n"
+    return run_table(known, name, style)
+
+
+def run_table(known: list[dict[str, Any]], name: str, style: str, runs: Iterable[str] = ()) -> str:
+    """Render the table of the runs whose names begin with `name`, every stage of them; see `make_table`.
+
+    Parameters
+    ----------
+    runs : iterable of str
+        Only these, without what was published.
+    """
+    asked = tuple(runs) or tuple(n for n in list_runs() if n.startswith(name))
+    if runs:
+        known = [r for r in known if r["run"] in asked]
     rows = rows_of(known, name)
     if not rows:
         there = ", ".join(sorted({r["run"] for r in known})) or "none at all"
@@ -135,8 +153,11 @@ def make_table(name: str, results: Path | None, style: str) -> str:
         return _csv(head, rows)
     body = [[r.run, r.stage, r.split, str(len(r.seeds)), *(spread(r.values[c], style) for c in COLUMNS)] for r in rows]
     if style == "latex":
-        return _latex([head, *body])
-    return "\n".join([*markdown([head, *body]), *_classifiers(known, name), *_judged(known, name), *_beside(name), ""])
+        return "\n".join([*latex([head, *body]), ""])
+    lines = [*markdown([head, *body]), *_classifiers(known, name), *_judged(known, name, asked)]
+    if absent := sorted({*asked} - {r["run"] for r in known}):
+        lines += ["", f"Runs without a result yet: {', '.join(absent)}."]
+    return "\n".join([*lines, *([] if runs else _beside(name)), ""])
 
 
 def markdown(lines: Iterable[Iterable[str]]) -> list[str]:
@@ -149,10 +170,12 @@ def markdown(lines: Iterable[Iterable[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *body]]
 
 
-def _latex(lines: list[list[str]]) -> str:
-    head, *body = [" & ".join(line).replace("_", r"\_") + r" \\" for line in lines]
-    top = r"\begin{tabular}{lllr" + "r" * len(COLUMNS) + "}"
-    return "\n".join([top, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}", ""])
+def latex(lines: Iterable[Iterable[str]]) -> list[str]:
+    """Return lines of cells as a table for the package booktabs, the first one as its head."""
+    cells = [[cell.replace("_", r"\_").replace("–", "--") for cell in line] for line in lines]
+    head, *body = [" & ".join(line) + r" \\" for line in cells]
+    top = r"\begin{tabular}{" + "l" * len(cells[0]) + "}"
+    return [top, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"]
 
 
 def _classifiers(results: Iterable[dict[str, Any]], name: str) -> list[str]:
@@ -169,14 +192,17 @@ def _classifiers(results: Iterable[dict[str, Any]], name: str) -> list[str]:
     return lines
 
 
-def _judged(results: list[dict[str, Any]], name: str) -> list[str]:
-    """Return verdicts where the name is one of a data set and preset, and what has not been run."""
-    from iamiou_benchmarks.verdicts import verdict_lines, verdicts_of
+def _judged(results: list[dict[str, Any]], name: str, asked: tuple[str, ...]) -> list[str]:
+    """Return verdicts on what the runs asked for can tell, where the name is one of a data set and preset."""
+    from iamiou_benchmarks.claims_of_papers import LOSSES, ORAND, SFC
+    from iamiou_benchmarks.verdicts import verdict_lines, verdict_matrix, verdicts_of
 
-    verdicts = verdicts_of(results, name)
-    lines = ["", *verdict_lines(verdicts, name)] if any(v.seeds for v in verdicts) else []
-    if absent := sorted({n for n in list_runs() if n.startswith(name)} - {r["run"] for r in results}):
-        lines += ["", f"Runs without a result yet: {', '.join(absent)}."]
+    lines = []
+    for claims, render in ((LOSSES, verdict_lines), (SFC, verdict_matrix), (ORAND, verdict_matrix)):
+        about = [c for c in claims if {f"{name}-{c.better}", f"{name}-{c.than}"} <= {*asked}]
+        verdicts = verdicts_of(results, name, about)
+        if any(v.seeds for v in verdicts):
+            lines += ["", *render(verdicts, name)]
     return lines
 
 
@@ -191,16 +217,6 @@ def spread(values: Iterable[float | None], style: str = "markdown") -> str:
         return "–"
     sign = r" $\pm$ " if style == "latex" else " ± "
     return f"{mean(numbers):.1f}" + (f"{sign}{stdev(numbers):.1f}" if len(numbers) > 1 else "")
-
-
-def measured_seconds(run: str) -> dict[str, float]:
-    """Return how long every stage of a run took, the mean over the committed results of it."""
-    seconds: dict[str, list[float]] = {}
-    for result in read_results():
-        if result["run"] == run:
-            for record in result["stages"]:
-                seconds.setdefault(record["name"], []).append(record["seconds"])
-    return {name: mean(values) for name, values in seconds.items()}
 
 
 def _csv(head: list[str], rows: Iterable[Row]) -> str:

@@ -9,51 +9,13 @@ from typing import Any
 import numpy as np
 
 from iamiou.replicates import TAILS, student_factor
+from iamiou_benchmarks.claims_of_papers import CLAIMS, Claim
 from iamiou_benchmarks.replicates import Floats, unpack
 
 #: Draws of seeds and images behind an interval.
 DRAWS = 4000
 #: Seeds that a verdict is meant to stand on.
 SEEDS = {"shapes": 5, "voc-mini": 3}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What is claimed: that the score of `better` lies above that of `than`.
-
-    Parameters
-    ----------
-    text : str
-    better, than : str
-        What follows the name of the data in the names of two runs, as ``"irn-sw"``.
-    score : str
-    stages : tuple of str
-        The stage of either run whose score is compared.
-    split : str
-    """
-
-    text: str
-    better: str
-    than: str
-    score: str
-    stages: tuple[str, str] = ("predict", "predict")
-    split: str = "test"
-
-
-_WHERE = {"cam": "CAM seeds", "walk": "the walk", "irn": "IRN", "irnvit": "IRN, second backbone", "truth": "full masks"}
-
-CLAIMS: tuple[Claim, ...] = (
-    Claim("CAM seeds beat a centre box of their area", "centre-ce", "centre-ce", "mIoU", ("cam", "centre"), "train"),
-    Claim("The walk over colour edges improves on CAM", "walk-ce", "walk-ce", "mIoU", ("walk", "cam"), "train"),
-    Claim("IRN improves on CAM", "irn-ce", "irn-ce", "mIoU", ("irn", "cam"), "train"),
-    Claim("IRN's masks train a better network than CAM's", "irn-ce", "cam-ce", "mIoU"),
-    *(Claim(f"L_sw raises IA_S ({_WHERE[m]})", f"{m}-sw", f"{m}-ce", "IA_S") for m in _WHERE),
-    *(Claim(f"L_sw raises IA-mIoU ({_WHERE[m]})", f"{m}-sw", f"{m}-ce", "IA-mIoU") for m in _WHERE),
-    *(Claim(f"EWC keeps IA_L: L_sb above L_sw ({_WHERE[m]})", f"{m}-sb", f"{m}-sw", "IA_L") for m in _WHERE),
-    *(Claim(f"L_sb raises IA_S over CE ({_WHERE[m]})", f"{m}-sb", f"{m}-ce", "IA_S") for m in _WHERE),
-    *(Claim(f"L_sb raises mIoU over CE ({_WHERE[m]})", f"{m}-sb", f"{m}-ce", "mIoU") for m in _WHERE),
-    Claim("Weights from true sizes beat those from pseudo-masks", "irn-swtrue", "irn-sw", "IA_S"),
-)
 
 
 @dataclass(frozen=True)
@@ -83,20 +45,27 @@ def verdicts_of(results: Iterable[dict[str, Any]], data: str, claims: Iterable[C
 
 
 def _judge(claim: Claim, known: dict[tuple[str, int], dict[str, Any]]) -> Verdict:
-    seeds = sorted(s for run, s in known if run == claim.better and (claim.than, s) in known)
-    first, second = claim.stages
-    value, drawn = {}, []
-    for seed in seeds:
-        ours = _scores(known[claim.better, seed], first, claim)
-        theirs = _scores(known[claim.than, seed], second, claim)
-        if ours and theirs:
-            value[seed] = ours[0] - theirs[0]
-            drawn.append(ours[1] - theirs[1])
-    if not value:
+    values, drawn = {}, []
+    for seed in sorted({seed for _, seed in known}):
+        gap = _gap(known, claim.better, claim.than, seed, claim)
+        other = _gap(known, *claim.beyond, seed, claim) if claim.beyond else (0.0, np.zeros(1))
+        if gap and other:
+            values[seed] = gap[0] - other[0]
+            drawn.append(gap[1] - other[1])
+    if not values:
         return Verdict(claim, (), np.nan, np.nan, np.nan)
-    differences = np.array(list(value.values()))
+    differences = np.array(list(values.values()))
     low, high = interval(differences, np.stack(drawn))
-    return Verdict(claim, tuple(value), float(differences.mean()), low, high)
+    return Verdict(claim, tuple(values), float(differences.mean()), low, high)
+
+
+def _gap(
+    known: dict[tuple[str, int], dict[str, Any]], better: str, than: str, seed: int, claim: Claim
+) -> tuple[float, Floats] | None:
+    """Return how far one run lies above another of the same seed, and its replicates; None where one is missing."""
+    runs = [known.get((run, seed)) for run in (better, than)]
+    ours, theirs = (_scores(run, stage, claim) if run else None for run, stage in zip(runs, claim.stages, strict=True))
+    return (ours[0] - theirs[0], ours[1] - theirs[1]) if ours and theirs else None
 
 
 def _scores(result: dict[str, Any], stage: str, claim: Claim) -> tuple[float, Floats] | None:
@@ -146,22 +115,77 @@ def interval(value: Floats, drawn: Floats) -> tuple[float, float]:
 
 
 def _compared(claim: Claim) -> str:
-    ours, theirs = (f"{stage} of {run}" for run, stage in zip((claim.better, claim.than), claim.stages, strict=True))
-    return f"{claim.better} – {claim.than}" if claim.split == "test" else f"{ours} – {theirs}"
+    """Say what a claim compares."""
+    if claim.split == "test":
+        return f"{claim.better} – {claim.than}"
+    ours, theirs, *others = (
+        f"{stage} of {run}"
+        for run, stage in zip((claim.better, claim.than, *claim.beyond), claim.stages * 2, strict=False)
+    )
+    return f"({ours} – {theirs}) – ({others[0]} – {others[1]})" if others else f"{ours} – {theirs}"
 
 
 def verdict_lines(found: Iterable[Verdict], data: str) -> list[str]:
-    """Return verdicts as lines of Markdown; what claims without runs would compare comes last."""
+    """Return verdicts as lines of Markdown, one a claim; what claims without runs would compare comes last."""
     listed = list(found)
-    meant = next((n for name, n in SEEDS.items() if data.startswith(name)), 0)
     lines = ["| claim | compared | score | seeds | difference | 95 % interval | verdict |", "|" + " --- |" * 7]
     for v in listed:
         if v.seeds:
-            ends = "–" if np.isnan(v.low) else f"{100 * v.low:+.1f} to {100 * v.high:+.1f}"
-            few = f"{len(v.seeds)} of {meant}" if meant and len(v.seeds) < meant else f"{len(v.seeds)}"
             score = v.claim.score if v.claim.split == "test" else f"{v.claim.score} of {v.claim.split}"
-            cells = [v.claim.text, _compared(v.claim), score, few, f"{100 * v.difference:+.1f}"]
-            lines.append(f"| {' | '.join([*cells, ends, v.word])} |")
-    if missing := dict.fromkeys(_compared(v.claim) for v in listed if not v.seeds):
-        lines += ["", f"Comparisons that no seed has yet: {', '.join(missing)}."]
-    return lines
+            cells = [v.claim.text, _compared(v.claim), score, seeds_of(v.seeds, data), f"{100 * v.difference:+.1f}"]
+            lines.append(f"| {' | '.join([*cells, _ends(v), v.word])} |")
+    return [*lines, *_without_runs(listed)]
+
+
+def verdict_matrix(found: Iterable[Verdict], data: str) -> list[str]:
+    """Return verdicts as lines of Markdown, one for what is compared.
+
+    A column for every score holds the difference in per cent, its 95 % interval and the verdict.
+    """
+    listed = list(found)
+    scores = list(dict.fromkeys(v.claim.score for v in listed))
+    rows: dict[tuple[str, str], dict[str, Verdict]] = {}
+    for v in listed:
+        rows.setdefault((v.claim.text, _compared(v.claim)), {})[v.claim.score] = v
+    lines = [f"| claim | compared | seeds | {' | '.join(scores)} |", "|" + " --- |" * (3 + len(scores))]
+    for (text, compared), row in rows.items():
+        seeds = max((v.seeds for v in row.values()), key=len)
+        if seeds:
+            cells = [_cell(row[s], seeds) if s in row and row[s].seeds else "–" for s in scores]
+            lines.append(f"| {' | '.join([text, compared, seeds_of(seeds, data), *cells])} |")
+    none = [v for row in rows.values() if not any(v.seeds for v in row.values()) for v in row.values()]
+    return [*lines, *_without_runs(none)]
+
+
+def seeds_of(seeds: tuple[int, ...], data: str) -> str:
+    """Return how many seeds there are, and of how many where some are missing.
+
+    >>> seeds_of((0, 1), "shapes-small"), seeds_of((0, 1, 2), "voc-mini")
+    ('2 of 5', '3')
+    """
+    meant = meant_seeds(data)
+    return f"{len(seeds)} of {meant}" if len(seeds) < meant else f"{len(seeds)}"
+
+
+def meant_seeds(name: str) -> int:
+    """Return how many seeds a verdict on data, or on a run on it, is meant to stand on.
+
+    >>> meant_seeds("shapes-small-cam-ce"), meant_seeds("voc-irn-ce")
+    (5, 1)
+    """
+    return next((n for data, n in SEEDS.items() if name.startswith(data)), 1)
+
+
+def _ends(v: Verdict) -> str:
+    return "–" if np.isnan(v.low) else f"{100 * v.low:+.1f} to {100 * v.high:+.1f}"
+
+
+def _cell(v: Verdict, seeds: tuple[int, ...]) -> str:
+    """Return difference, interval and verdict; a score that fewer seeds of the row have says how many."""
+    fewer = f", {len(v.seeds)} seeds" if len(v.seeds) < len(seeds) else ""
+    return f"{100 * v.difference:+.1f} ({_ends(v)}) {v.word}{fewer}"
+
+
+def _without_runs(found: Iterable[Verdict]) -> list[str]:
+    missing = dict.fromkeys(_compared(v.claim) for v in found if not v.seeds)
+    return ["", f"Comparisons that no seed has yet: {', '.join(missing)}."] if missing else []

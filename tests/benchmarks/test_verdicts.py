@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,32 @@ pytest.importorskip("torch")
 from iamiou.errors import InputError
 from iamiou.replicates import student_factor
 from iamiou_benchmarks.campaign import missing
+from iamiou_benchmarks.claims_of_papers import CLAIMS, ORAND, SFC, Claim
+from iamiou_benchmarks.data import DataOptions
+from iamiou_benchmarks.distribution import GROUPS
 from iamiou_benchmarks.document import renewed
-from iamiou_benchmarks.replicates import image_weights, pack, replicates_of
+from iamiou_benchmarks.named_tables import TABLES
+from iamiou_benchmarks.replicates import SCORES, image_weights, pack, replicates_of, unpack
 from iamiou_benchmarks.runfile import list_runs, load_run
-from iamiou_benchmarks.tables import make_table, read_results, rows_of
-from iamiou_benchmarks.verdicts import CLAIMS, Claim, interval, verdicts_of
+from iamiou_benchmarks.shapes import _draw_classes
+from iamiou_benchmarks.shapes_devkit import knobs_of
+from iamiou_benchmarks.tables import RESULTS, make_table, read_results, rows_of
+from iamiou_benchmarks.verdicts import interval, verdict_matrix, verdicts_of
 
-DOC = Path(__file__).parents[2] / "docs" / "baselines.md"
+DOCS = [Path(__file__).parents[2] / "docs" / name for name in ("baselines.md", "claims.md")]
 CLAIM = Claim("b is better", "b-ce", "a-ce", "mIoU")
+#: sha256 of `shapes small` with tail = 0, fixed before any method ran on it.
+EVEN = {
+    "train": "7036b2ce92ac1a9113792f28a619e62ac4d37e4020dbf643db8b694525bb9bd7",
+    "dev": "9ff510ea16af2c90ef1c990ebccf7d6cea9dd3c6cac7870bced4efbe14ee3d09",
+    "test": "78748ba6d167156452095ff9e651501be9ad84194b566724362f11d35cbadf02",
+}
+#: sha256 of the photographs and image labels of `voc-mini`.
+VOC_MINI = {
+    "train": "9029e3ff0974c50d749725047c3e89d4b55b3a5f0ace700a269e6b030a9f00cb",
+    "dev": "dae5e17138395769af1867d99110069be03f29e91a3b089e9ae5051a5fcf445b",
+    "test": "15da4b9ecbb969342bf7701a06fe72a79e2b1ce9528a2fdaddd8b90efeec844c",
+}
 
 
 def result(run, seed, value, drawn, key="k"):
@@ -63,6 +82,35 @@ def test_results_without_replicates_are_left_out():
 def test_pairs_are_of_one_seed():
     results = [result("a-ce", 0, 0.5, [0.5]), result("b-ce", 1, 0.9, [0.9])]
     assert verdicts_of(results, "x", [CLAIM])[0].seeds == ()
+
+
+def test_a_gain_can_be_held_against_another_gain():
+    """Two runs gain 3 points over two others, which gain 1: 2 points, and their images' noise goes with them."""
+    image = np.random.default_rng(2).normal(0, 0.004, 200)
+    values = {"b-ce": 0.53, "a-ce": 0.50, "d-ce": 0.61, "c-ce": 0.60}
+    results = [result(run, s, v, v + image * (run == "b-ce")) for run, v in values.items() for s in range(5)]
+    claim = Claim("b gains more than d", "b-ce", "a-ce", "mIoU", beyond=("d-ce", "c-ce"))
+    found = verdicts_of(results, "x", [claim])[0]
+    assert found.difference == pytest.approx(0.02) and found.word == "confirmed" and found.seeds == (0, 1, 2, 3, 4)
+    assert (found.high - found.low) / 2 == pytest.approx(student_factor(4) * 1.96 * 0.004, rel=0.2)
+    without = [r for r in results if (r["run"], r["seed"]) != ("x-c-ce", 3)]
+    assert verdicts_of(without, "x", [claim])[0].seeds == (0, 1, 2, 4)
+
+
+def test_a_matrix_has_a_column_a_score_and_names_what_never_ran():
+    results = [result(run, s, v, np.full(200, v)) for run, v in (("a-ce", 0.5), ("b-ce", 0.52)) for s in range(5)]
+    claims = [CLAIM, Claim("b is better", "b-ce", "a-ce", "IA_S"), Claim("c is better", "c-ce", "a-ce", "mIoU")]
+    head, _, row, _, last = verdict_matrix(verdicts_of(results, "x", claims), "x")
+    assert head == "| claim | compared | seeds | mIoU | IA_S |"
+    assert row == "| b is better | b-ce – a-ce | 5 | +2.0 (+2.0 to +2.0) confirmed | – |"
+    assert last == "Comparisons that no seed has yet: c-ce – a-ce."
+    for one in results[:3]:  # three seeds have a score more
+        one["stages"][0]["scores"]["test"]["IA_S"] = 0.3
+        one["replicates"]["predict"]["test"]["IA_S"] = pack(np.full(200, 0.3))
+    for one in results[5:8]:
+        one["stages"][0]["scores"]["test"]["IA_S"] = 0.2
+        one["replicates"]["predict"]["test"]["IA_S"] = pack(np.full(200, 0.2))
+    assert "| -10.0 (-10.0 to -10.0) reversed, 3 seeds |" in verdict_matrix(verdicts_of(results, "x", claims), "x")[2]
 
 
 def test_interval_of_seeds_alone_is_students():
@@ -122,6 +170,8 @@ def test_replicates_pair_and_scatter_around_the_score(tmp_path):
     values = np.array([int(v) for v in found["mIoU"].split()]) / 1e5
     assert len(values) == 200 and 0 < values.std() < 0.05
     assert values.mean() == pytest.approx(report.scores["mIoU"], abs=0.01)
+    for name in ("precision", "recall"):
+        assert unpack(found[name]).mean() == pytest.approx(report.scores[name], abs=0.01)
     assert found == replicates_of(tmp_path / "counts.npz")
 
 
@@ -138,14 +188,55 @@ def test_missing_runs_come_seed_by_seed_and_known_ones_are_left_out(tmp_path):
     assert {name for name, _ in missing(["shapes-tiny-"], 1, tmp_path / "none")} == {
         n for n in list_runs() if n.startswith("shapes-tiny-")
     }
+    assert ("shapes-tiny-cam-ce", 0) in missing(["shapes-tiny-cam-ce"], 1, tmp_path, again=True)
     with pytest.raises(InputError, match="no run 'shapes-tiny'"):
         missing(["shapes-tiny"], 1, tmp_path)
 
 
-def test_claims_are_about_runs_that_there_are():
+def test_a_table_is_run_by_its_name_with_the_seeds_of_its_data(tmp_path):
+    todo = missing(["main"], None, tmp_path)
+    assert {s for name, s in todo if name.startswith("shapes-small")} == set(range(5))
+    assert {s for name, s in todo if name.startswith("voc-mini")} == set(range(3))
+    assert {name for name, _ in todo} == set(TABLES["main"].runs)
+
+
+def test_claims_are_about_runs_that_there_are_and_scores_that_have_replicates():
+    known = {name: [s.name for s in load_run(name).stages] for name in list_runs() if name.startswith("shapes-small-")}
+    grouped = tuple(f"IoU_{name}" for name in GROUPS)
     for claim in CLAIMS:
-        for run, stage in zip((claim.better, claim.than), claim.stages, strict=True):
-            assert stage in [s.name for s in load_run(f"shapes-small-{run}").stages]
+        for run, stage in zip((claim.better, claim.than, *claim.beyond), claim.stages * 2, strict=False):
+            assert stage in known[f"shapes-small-{run}"]
+        kept = ("mIoU", "precision", "recall", *grouped) if claim.split == "train" else (*SCORES, *grouped)
+        assert claim.score in kept
+    assert len(set(CLAIMS)) == len(CLAIMS)
+
+
+def test_the_papers_claims_differ_in_one_thing_each():
+    """A stage is compared with one that lacks what the claim is about, and with nothing else changed."""
+    stages = {r: load_run(f"shapes-small-{r}") for r in {c.better for c in SFC} | {c.than for c in SFC}}
+    for run, options in {
+        "sfc-nolp": {"weight_p": 0.0},
+        "sfc-nolw": {"weight_w": 0.0},
+        "sfc-nodc": {"weighted": False},
+        "sfc-nobank": {"draws": 0},
+    }.items():
+        mine, full = (asdict(stages[r].stage("sfc").options) for r in (run, "sfc-ce"))
+        assert mine == full | options
+    even, tail = (load_run(f"shapes-small-{r}") for r in ("sfc-even", "sfc-ce"))
+    assert even.stage("sfc") == tail.stage("sfc") and even.stage("classifier") == tail.stage("classifier")
+    assert replace(even.data, knobs={}) == tail.data and even.data.knobs == {"tail": 0}
+    phased = load_run("shapes-small-orand-cephased").stage("segment").options
+    assert replace(phased, phases=()) == load_run("shapes-small-orand-ce").stage("segment").options
+    assert {c.score for c in ORAND} == {"precision", "recall", "mIoU", "IA_S"}
+
+
+def test_without_a_tail_all_classes_are_drawn_alike():
+    drawn = {}
+    for tail in (0, 1.5):
+        knobs, rng = knobs_of(DataOptions(preset="small", knobs={"tail": tail})), np.random.default_rng(0)
+        labels = [label for _ in range(2000) for label in set(_draw_classes(rng, knobs))]
+        drawn[tail] = np.bincount(labels)[1:]
+    assert drawn[0].max() < 1.15 * drawn[0].min() and drawn[1.5].max() > 1.8 * drawn[1.5].min()
 
 
 def test_runs_of_one_table_differ_in_nothing_but_their_name_says():
@@ -185,13 +276,24 @@ def test_committed_results_belong_to_the_committed_run_files_and_data():
 
     for found in read_results():
         assert found["config"] == json.loads(json.dumps(described(load_run(found["run"])))), found["run"]
-        assert found["data"]["digests"] == DIGESTS[found["config"]["data"]["preset"]]
+        data = found["config"]["data"]
+        if data["name"] == "shapes":
+            assert found["data"]["digests"] == (EVEN if data["knobs"] else DIGESTS[data["preset"]])
+        else:
+            assert found["data"]["digests"] == VOC_MINI
 
 
-def test_the_tables_in_the_docs_are_those_of_the_committed_results():
-    text = DOC.read_text(encoding="utf-8")
-    assert "<!-- table shapes-small -->" in text
-    assert renewed(text) == text, "make them anew: python -m iamiou_benchmarks.document docs/baselines.md"
+def test_every_table_and_every_claim_is_in_the_docs():
+    text = "".join(page.read_text(encoding="utf-8") for page in DOCS)
+    assert all(f"<!-- table {name} -->" in text for name in TABLES)
+    records = [path.stem for path in (RESULTS / "claims").glob("*.json")]
+    assert records and all(f"<!-- claim {name} -->" in text for name in records)
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda p: p.name)
+def test_the_tables_in_the_docs_are_those_of_the_committed_results(page):
+    text = page.read_text(encoding="utf-8")
+    assert renewed(text) == text, f"make them anew: python -m iamiou_benchmarks.document docs/{page.name}"
 
 
 def test_a_table_without_its_end_is_named():
