@@ -1,0 +1,216 @@
+"""How far annotation noise moves IA-mIoU, and how far mIoU: the same predictions against disturbed truths.
+
+``python -m iamiou_benchmarks.claims.noise --real DIR --cache DIR`` disturbs the annotation of three real sets and of
+`shapes` in six ways, at three strengths each, with five seeds. What is compared is the absolute change of the two
+scores; its interval resamples images and seeds at once, as all verdicts here do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iamiou.counts import Counts
+from iamiou.scores import headline
+from iamiou.sums import means_of, ratios, summarise, weighted
+from iamiou_benchmarks.claims._disturb import KINDS, Ids, disturb, semantic_of
+from iamiou_benchmarks.claims._record import arguments, guarded, keep, points, verdict
+from iamiou_benchmarks.claims._scored_sets import TITLES, ScoredSet, count, open_real, open_shapes
+from iamiou_benchmarks.claims._statistics import Floats
+from iamiou_benchmarks.replicates import image_weights
+from iamiou_benchmarks.verdicts import interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SCORES = ("mIoU", "IA-mIoU", "IA_S", "IA_M", "IA_L")
+STRENGTHS = {"px": (1, 2, 3), "share": (0.25, 0.5, 1.0)}
+#: Kinds without chance: one seed says it all.
+SURE = ("drawn too wide", "drawn too tight")
+SEEDS = 5
+#: Weightings of the images.
+DRAWS = 1000
+#: The run whose predictions on `shapes` are scored.
+RUN = "shapes-small-irn-ce"
+
+
+def measure(sets: Iterable[ScoredSet]) -> dict[str, Any]:
+    """Return the record: for every set, kind and strength how far the scores move."""
+    return {"schema": 1, "seeds": SEEDS, "draws": DRAWS, "sets": [_of_set(s) for s in sets]}
+
+
+def _of_set(scored: ScoredSet) -> dict[str, Any]:
+    seeds = range(SEEDS)
+    clean = [count(scored, ((p.semantic, p.instance) for p in scored.pairs), s) for s in seeds]
+    before = [_scores(c, scored.bins) for c in clean]
+    rows = []
+    for kind, unit in KINDS.items():
+        for strength in STRENGTHS[unit]:
+            once = kind in SURE and len(scored.pairs[0].predictions) == 1
+            after = [_scores(noisy(scored, kind, strength, s), scored.bins) for s in (range(1) if once else seeds)]
+            changes = [
+                (a[0] - b[0], a[1] - b[1]) for a, b in zip(after * SEEDS if once else after, before, strict=True)
+            ]
+            rows.append({"kind": kind, "strength": strength, **_row(changes)})
+    base = np.mean([b[0] for b in before], 0)
+    head = {"name": scored.name, "title": scored.title, "images": len(scored.pairs)}
+    head |= {"instances": len(clean[0].instances), "scores": dict(zip(SCORES, _short(base), strict=True))}
+    return head | {"rows": rows}
+
+
+def noisy(scored: ScoredSet, kind: str, strength: float, seed: int) -> Counts:
+    """Count a seed's predictions against a disturbed annotation; the seed and the image's place settle the noise."""
+
+    def maps() -> Iterator[tuple[Ids, Ids]]:
+        for k, pair in enumerate(scored.pairs):
+            rng = np.random.Generator(np.random.PCG64([seed, k]))
+            instance = disturb(kind, strength, pair.instance, pair.classes, rng, scored.near, scored.bins[0] ** 2)
+            yield semantic_of(instance, pair.classes), instance
+
+    return count(scored, maps(), seed)
+
+
+def _scores(counts: Counts, bins: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Return the scores, (S,), and what they are under weightings of the images, (DRAWS, S)."""
+    summary = summarise(counts, bins)
+    means = [next(m for m in summary.scores if m.name == name) for name in SCORES]
+    drawn = means_of(means, ratios(summary, weighted(summary, image_weights(summary.images, DRAWS))))
+    found = headline(counts, bins)
+    return np.array([found[name] for name in SCORES]), drawn
+
+
+def _row(changes: Sequence[tuple[Floats, Floats]]) -> dict[str, Any]:
+    """Return mean changes with intervals, and by how much IA-mIoU moves more than mIoU, whichever way either goes."""
+    value, drawn = np.array([c[0] for c in changes]), np.array([c[1] for c in changes])
+    row: dict[str, Any] = {"change": {}, "interval": {}}
+    for k, name in enumerate(SCORES):
+        row["change"][name], row["interval"][name] = _mean(value[:, k], drawn[:, :, k])
+    way = np.sign(value.mean(0))  # fixed, for the absolute value of a draw would be above 0 where there is no change
+    more, ends_of_more = _mean(*(way[1] * v[..., 1] - way[0] * v[..., 0] for v in (value, drawn)))
+    return row | {"more": more, "more_interval": ends_of_more}
+
+
+def _mean(value: Floats, drawn: Floats) -> tuple[float | None, list[float | None]]:
+    """Return a mean with its interval, None where a score is undefined."""
+    if np.isnan(value).any():
+        return None, [None, None]
+    return _short([value.mean()])[0], _short(interval(value, drawn))
+
+
+def _short(values: Iterable[float]) -> list[float | None]:
+    return [None if np.isnan(v) else round(float(v), 6) for v in values]
+
+
+def lines(record: dict[str, Any]) -> list[str]:
+    """Return what the record says, as lines of Markdown: every set at the middle strength, and a verdict a kind."""
+    heads = ["truth and predictions", "noise", *SCORES, "IA-mIoU moves more by", "95 % interval", "verdict"]
+    found = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    for one in record["sets"]:
+        scores = [_cell(one["scores"][s], "") for s in SCORES]
+        what = f"{one['title']} ({one['images']} images, {one['instances']} objects)"
+        found.append(f"| {' | '.join([what, 'none', *scores, '', '', ''])} |")
+        for row in (r for r in one["rows"] if _middle(r)):
+            cells = ["", _noise(row), *(_cell(row["change"][s]) for s in SCORES), _cell(row["more"])]
+            found.append(f"| {' | '.join([*cells, points(row['more_interval']), _word(row)])} |")
+    return [*found, "", *_verdict_lines(record)]
+
+
+def _verdict_lines(record: dict[str, Any]) -> list[str]:
+    heads = ["IA-mIoU moves more than mIoU under", "sets and strengths: confirmed", "reversed", "not shown"]
+    found = [f"| {' | '.join([*heads, 'verdict at the middle strength'])} |", "|" + " --- |" * 5]
+    for kind in KINDS:
+        words = {(s["name"], r["strength"]): _word(r) for s in record["sets"] for r in s["rows"] if r["kind"] == kind}
+        told = list(words.values())
+        counts = [str(told.count(w)) for w in ("confirmed", "reversed", "not shown")]
+        middle = {s["name"]: _word(r) for s in record["sets"] for r in s["rows"] if r["kind"] == kind and _middle(r)}
+        found.append(f"| {' | '.join([kind, *counts, overall(middle)])} |")
+    return found
+
+
+def overall(words: dict[str, str]) -> str:
+    """Return one verdict from those on the sets, with where it holds when that is not everywhere.
+
+    >>> overall({"voc": "confirmed", "shapes": "confirmed"}), overall({"voc": "not shown", "shapes": "confirmed"})
+    ('confirmed', 'confirmed, on shapes only')
+    >>> overall({"voc": "reversed", "coco": "not shown", "shapes": "not shown"})
+    'reversed on 1 of 3 sets'
+    >>> overall({"voc": "reversed", "shapes": "confirmed"})
+    'not shown: the sets disagree'
+    """
+    told = {*words.values()} - {"not shown"}
+    if len(told) != 1:
+        return "not shown: the sets disagree" if told else "not shown"
+    one = told.pop()
+    where = [name for name, w in words.items() if w == one]
+    if where == ["shapes"]:
+        return f"{one}, on shapes only"
+    return one if len(where) == len(words) else f"{one} on {len(where)} of {len(words)} sets"
+
+
+def _middle(row: dict[str, Any]) -> bool:
+    return bool(row["strength"] == STRENGTHS[KINDS[row["kind"]]][1])
+
+
+def _word(row: dict[str, Any]) -> str:
+    return verdict(row["more_interval"])
+
+
+def _noise(row: dict[str, Any]) -> str:
+    unit = KINDS[row["kind"]]
+    return f"{row['kind']}, {row['strength']} px" if unit == "px" else f"{row['kind']}, {100 * row['strength']:.0f} %"
+
+
+def _cell(value: float | None, sign: str = "+") -> str:
+    return "–" if value is None else f"{100 * value:{sign}.1f}"
+
+
+def draw(record: dict[str, Any]) -> Figure:
+    """Draw the change of both scores by strength, one panel a kind."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    for k, (kind, unit) in enumerate(KINDS.items()):
+        axes = figure.add_subplot(2, 3, k + 1)
+        for colour, one in enumerate(record["sets"]):
+            _draw_set(axes, [r for r in one["rows"] if r["kind"] == kind], f"C{colour}", one["title"])
+        axes.axhline(0, color="grey", linewidth=0.5)
+        axes.set_title(kind, fontsize=10)
+        axes.set_xticks(STRENGTHS[unit])
+        axes.set_xlabel("pixels" if unit == "px" else "share of objects or pairs")
+        axes.set_ylabel("change of the score, points")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+    return figure
+
+
+def _draw_set(axes: Axes, rows: list[dict[str, Any]], colour: str, title: str) -> None:
+    x = [r["strength"] for r in rows]
+    for name, style in (("IA-mIoU", "-"), ("mIoU", "--")):
+        y = np.array([100 * r["change"][name] for r in rows])
+        low, high = (np.array([100 * r["interval"][name][e] for r in rows]) for e in (0, 1))
+        bars = np.maximum(0, [y - low, high - y])
+        axes.errorbar(x, y, bars, fmt=f"{style}o", color=colour, markersize=3, linewidth=1, label=f"{name}, {title}")
+
+
+def main() -> None:
+    """Read arguments, disturb, score, and keep what comes out."""
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--real", type=Path, default=os.environ.get("IAMIOU_REAL_DATA", "."), help="the real sets")
+    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="stages of `iamiou bench`")
+    asked = parser.parse_args()
+
+    def work() -> None:
+        sets = [*(open_real(name, Path(asked.real)) for name in TITLES), open_shapes(RUN, SEEDS, asked.cache)]
+        record = measure(sets)
+        keep("noise", record, draw(record), asked)
+
+    guarded(work)
+
+
+if __name__ == "__main__":
+    main()
