@@ -110,7 +110,14 @@ def test_fill_leaves_results_and_does_nothing_again(tmp_path, monkeypatch):
     kept = json.loads((tmp_path / "results" / "little-ce-1.json").read_text())
     assert kept["seed"] == 1 and set(kept["replicates"]["predict"]["test"]) >= {"mIoU", "IA_S"}
     assert set(kept["replicates"]["cam"]) == {"train"}
-    assert set(kept["replicates"]["cam"]["train"]) == {"mIoU", "IoU_Many", "IoU_Medium", "IoU_Few"}
+    assert set(kept["replicates"]["cam"]["train"]) == {
+        "mIoU",
+        "precision",
+        "recall",
+        "IoU_Many",
+        "IoU_Medium",
+        "IoU_Few",
+    }
     again = CliRunner().invoke(bench, asked)
     assert again.exit_code == 0 and ".json" not in again.output
 
