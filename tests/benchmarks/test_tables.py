@@ -61,6 +61,20 @@ def test_the_main_table_has_every_method_and_loss_on_both_data_sets():
     assert not any("Verdicts" in line for line in lines)  # these results have no replicates
 
 
+def test_a_table_of_every_stage_judges_and_misses_its_own_runs_alone():
+    known = [result(run, seed, score=0.4) for run in ("voc-mini-irn-ce", "voc-mini-sfc-ce") for seed in range(3)]
+    for found in known:
+        drawn = {"mIoU": " ".join(["40000"] * 200)}
+        found["replicates"] = {s["name"]: {"train": drawn, "test": drawn} for s in found["stages"]}
+        found["stages"][0]["scores"] = {split: {"mAP": 0.7} for split in ("dev", "test")}
+    lines = TABLES["photographs"].make(known, "markdown")
+    beginning = "| IRN improves on CAM | irn of irn-ce – cam of irn-ce | mIoU of train | 3 | +0.0 |"
+    assert any(line.startswith(beginning) for line in lines)
+    (missing,) = [line for line in lines if line.startswith("Runs without a result yet: ")]
+    assert "voc-mini-irn-sw" in missing and "voc-mini-irn-ce" not in missing
+    assert not any(word in line for line in lines for word in ("sfc", "truth-sb", "Published"))
+
+
 def test_published_numbers_stand_beside_the_photographs_with_their_sources():
     lines = main_lines([], "markdown")
     published = {line.split(" | ")[1]: line for line in lines if line.startswith("| voc-mini") and "| CE |" in line}
