@@ -21,7 +21,7 @@ from iamiou_benchmarks.affinity import offsets
 from iamiou_benchmarks.data import DataOptions
 from iamiou_benchmarks.methods import irn, segment, sfc
 from iamiou_benchmarks.networks.boundary import BoundaryNet
-from iamiou_benchmarks.networks.build import Classifier, make_backbone
+from iamiou_benchmarks.networks.build import Classifier, freeze, make_backbone
 from iamiou_benchmarks.networks.calibrated import Calibrated
 from iamiou_benchmarks.networks.deeplab import at_size, make_deeplab
 from iamiou_benchmarks.networks.fcn import make_fcn
@@ -113,8 +113,7 @@ def _load(run: Run, stage: Stage, data: _Data) -> Load:
 def _network(options: Any, data: _Data) -> Classifier:
     with torch.device("meta"):
         backbone = make_backbone(options.network, "", options.stride)
-        for name, parameter in backbone.named_parameters():
-            parameter.requires_grad_(not name.startswith(options.frozen or ("\0",)))
+        freeze(backbone, options.frozen)
         return Classifier(backbone, data.classes - 1, options.pool)
 
 
