@@ -15,7 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Protocol, TypeVar
 
@@ -88,7 +88,7 @@ def work_apart(jobs: Sequence[Callable[[Iterator[Item_co]], T]], images: Shared[
         for job in jobs[1:]:
             receive, send = _CONTEXT.Pipe(duplex=False)
             child = _CONTEXT.Process(target=_child, args=(job, images, send), daemon=True)
-            with warnings.catch_warnings():
+            with _held_interrupts(), warnings.catch_warnings():
                 # Python 3.12 warns of the threads that NumPy's BLAS keeps; nothing here calls it in a child.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 child.start()
@@ -111,6 +111,23 @@ def work_apart(jobs: Sequence[Callable[[Iterator[Item_co]], T]], images: Shared[
     if images.progress:
         images.progress(len(images.items), len(images.items))
     return results
+
+
+@contextmanager
+def _held_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back while a process is forked: what is raised in the hooks of a fork is printed and forgotten."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    held: list[int] = []
+    signal.signal(signal.SIGINT, lambda *_: held.append(1))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _keep_memory() -> None:

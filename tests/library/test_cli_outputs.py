@@ -162,11 +162,14 @@ def test_ctrl_c_in_the_middle_leaves_nothing(long_job, tmp_path):
     command = [*COMMAND, "score", *map(str, long_job), *map(str, outputs)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as job:
         os.close(theirs)
-        seen = read_until(ours, "/400")
-        assert "Scoring" in seen  # the progress bar: the scoring has begun
-        job.send_signal(signal.SIGINT)
-        seen = read_until(ours, "half written.", 20)
-        printed, _ = job.communicate(timeout=60)
+        try:
+            seen = read_until(ours, "/400")
+            assert "Scoring" in seen  # the progress bar: the scoring has begun
+            job.send_signal(signal.SIGINT)
+            seen = read_until(ours, "half written.", 60)
+            printed, _ = job.communicate(timeout=60)
+        finally:
+            job.kill()  # or a failure would wait for the end of the scoring
     os.close(ours)
     assert (job.returncode, printed) == (130, b"")
     assert "Interrupted; nothing is left half written." in seen

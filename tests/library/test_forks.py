@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -138,3 +139,20 @@ def test_the_command_gives_the_same_on_any_number_of_threads(data):
         process("score", packings[1], voc, "--bootstrap", 0, "--format", "json", "--threads", n).stdout for n in "123"
     }
     assert len(shown) == 1 and '"IA-mIoU"' in shown.pop()
+
+
+FORKED_WHILE_INTERRUPTED = """
+import os, signal
+from iamiou.forks import Shared, work_apart
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))
+try:
+    work_apart([list, list], Shared(range(5), None))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are forked on Linux alone")
+def test_ctrl_c_during_a_fork_is_not_lost():
+    done = subprocess.run([sys.executable, "-c", FORKED_WHILE_INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
