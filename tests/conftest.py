@@ -1,4 +1,4 @@
-"""What all tests share: the real data where there is some, and how hard Hypothesis looks.
+"""What all tests share: the real data where there is some, Ctrl-C, and how hard Hypothesis looks.
 
 Hypothesis profiles: ``ci`` (default) draws the same examples on every run and has no deadline, as the first
 call of a kernel may compile it; ``HYPOTHESIS_PROFILE=thorough`` draws more of them, and new ones each time.
@@ -7,6 +7,7 @@ call of a kernel may compile it; ``HYPOTHESIS_PROFILE=thorough`` draws more of t
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ settings.register_profile(
 )
 settings.register_profile("thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# A shell ignores Ctrl-C for what it runs in the background, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
