@@ -121,12 +121,6 @@ def test_turned_pairs_and_equal_masks_by_hand():
     assert precision.draw(record).axes
 
 
-def test_pairs_that_turn_by_chance_are_binomial():
-    stats = pytest.importorskip("scipy.stats")
-    for pairs in (1, 10, 66, 231):
-        assert precision.most_by_chance(pairs) == stats.binom.ppf(0.975, pairs, 0.025)
-
-
 def test_a_set_counts_with_all_seeds_alone(monkeypatch):
     monkeypatch.setattr(_statistics, "DRAWS", 50)
     record = precision.measure([r for r in sets("mIoU", (0, 1)) if (r["run"], r["seed"]) != ("shapes-small-or-ce", 1)])

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from iamiou_benchmarks.claims._balanced_set import Census
 from iamiou_benchmarks.claims._model_scores import Model, scores_under
-from iamiou_benchmarks.claims._ranks import along, around, kendall
 from iamiou_benchmarks.claims._size_mix import effective_images, mix_weights
-from iamiou_benchmarks.claims._statistics import spearman
+from iamiou_benchmarks.claims._statistics import around, kendall, spearman
 from iamiou_benchmarks.replicates import SCORES, Floats, image_weights
 from iamiou_benchmarks.verdicts import interval
 
@@ -134,8 +133,8 @@ def _correlations(models: Sequence[Model], sets: dict[str, Scored]) -> list[dict
             means, draws = ([_column(sets, c, how)[..., among] for c in (first, second)] for how in ("means", "draws"))
             one[name] = {"models": len(among)}
             for measure_name, measure_of in (("spearman", spearman), ("kendall", kendall)):
-                value = measure_of(*means)
-                one[name][measure_name] = _rounded(value, around(value, along(measure_of, *draws)))
+                value = float(measure_of(*means))
+                one[name][measure_name] = _rounded(value, around(value, measure_of(*draws)))
         found.append(one)
     return found
 
@@ -179,12 +178,12 @@ def _sure(models: Sequence[Model], sets: dict[str, Scored], column: int, pairs: 
 
 def _mix(share: float, images: float, table: Scored) -> dict[str, Any]:
     means = {score: table.means(score) for score in ("mIoU", "IA-mIoU")}
-    value = spearman(*means.values())
+    value = float(spearman(*means.values()))
     return {
         "share": share,
         "images": round(images),
         **{score: " ".join(f"{v:.4f}" for v in m) for score, m in means.items()},
-        "spearman": _rounded(value, around(value, along(spearman, table.draws("mIoU"), table.draws("IA-mIoU")))),
+        "spearman": _rounded(value, around(value, spearman(table.draws("mIoU"), table.draws("IA-mIoU")))),
     }
 
 
@@ -192,7 +191,7 @@ def _verdicts(sets: dict[str, Scored], mixes: list[tuple[float, float, Scored]])
     """Judge by differences: of two correlations, and of how far two scores fall."""
 
     def alike(a: int, b: int, how: str) -> Floats:
-        return along(spearman, _column(sets, a, how), _column(sets, b, how))
+        return spearman(_column(sets, a, how), _column(sets, b, how))
 
     def fall(score: str, how: str) -> Floats:
         many, few = (getattr(mixes[k][2], how)(score).mean(-1) for k in (-1, 0))

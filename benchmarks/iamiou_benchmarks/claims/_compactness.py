@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from iamiou.counts import AREA, CLASS, ID, IMAGE, Counts
 from iamiou_benchmarks.claims._disturb import Ids, objects_in
-from iamiou_benchmarks.claims._statistics import clustered, pearson, ranks
+from iamiou_benchmarks.claims._statistics import clustered, pearson
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -102,14 +103,14 @@ def at_equal_size(objects: Objects, score: Floats, within_class: bool = False) -
     """
 
     def measure(at: Ints) -> Floats:
-        size = ranks(objects.area[at]) / len(at)
+        size = rankdata(objects.area[at]) / len(at)
         columns = [np.ones(len(at)), size, size**2, size**3]
         if within_class:
             columns += [(objects.label[at] == c).astype(np.float64) for c in np.unique(objects.label[at])[1:]]
         known = np.stack(columns, 1)
-        both = np.stack([ranks(score[at]), ranks(objects.compactness[at])], 1)
+        both = np.stack([rankdata(score[at]), rankdata(objects.compactness[at])], 1)
         rest = both - known @ np.linalg.lstsq(known, both, rcond=None)[0]
-        return np.array([pearson(rest[:, 0], rest[:, 1])])
+        return pearson(rest[:, :1].T, rest[:, 1:].T)
 
     value = float(measure(np.arange(len(score)))[0])
     low, high = clustered(objects.image.tolist(), measure)

@@ -1,51 +1,68 @@
-"""Ranks, their correlation, and intervals for what few sources or few seeds can tell."""
+"""Rank correlation, and intervals for what few sources or few seeds can tell."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Sequence
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import ConstantInputWarning, kendalltau, pearsonr, rankdata
+from scipy.stats import f as fisher
+from scipy.stats import t as student
 
 from iamiou.replicates import TAILS, student_factor
 
 Floats = NDArray[np.float64]
 #: Draws behind an interval.
 DRAWS = 4000
-_NORMAL = NormalDist().inv_cdf(TAILS[1])
 
 
-def ranks(values: ArrayLike) -> Floats:
-    """Return ranks from 1; equal values share the mean of theirs.
+def spearman(a: ArrayLike, b: ArrayLike) -> Floats:
+    """Return the rank correlation along the last axis; NaN where a series is constant.
 
-    >>> ranks([0.3, 0.1, 0.3, 0.7]).tolist()
-    [2.5, 1.0, 2.5, 4.0]
+    >>> spearman([1, 2, 3, 4], [[1, 10, 100, 50], [4, 3, 2, 1]]).round(3).tolist()
+    [0.8, -1.0]
     """
-    _, which, count = np.unique(np.asarray(values, np.float64), return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    return np.asarray((last - (count - 1) / 2)[which])
+    return pearson(rankdata(a, axis=-1), rankdata(b, axis=-1))
 
 
-def pearson(a: ArrayLike, b: ArrayLike) -> float:
-    """Return the correlation of two series; NaN where one of them is constant.
+def pearson(a: ArrayLike, b: ArrayLike) -> Floats:
+    """Return the correlation along the last axis; NaN where a series is constant.
 
-    >>> pearson([1, 2, 3], [2, 4, 6]), pearson([1, 2], [1, 1])
+    >>> pearson([1, 2, 4], [2, 4, 8]).round(3).tolist(), pearson([1, 2], [1, 1]).tolist()
     (1.0, nan)
     """
-    x, y = (np.asarray(v, np.float64) for v in (a, b))
-    x, y = x - x.mean(), y - y.mean()
-    below = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / below if below > 0 else float("nan")
+    x, y = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(b, np.float64))
+    with warnings.catch_warnings(category=ConstantInputWarning, action="ignore"):
+        return np.asarray(pearsonr(x, y, axis=-1).statistic)
 
 
-def spearman(a: ArrayLike, b: ArrayLike) -> float:
-    """Return the rank correlation of two series.
+def kendall(a: ArrayLike, b: ArrayLike) -> Floats:
+    """Return Kendall's tau-b along the last axis; NaN where a series is constant.
 
-    >>> spearman([1, 2, 3, 4], [1, 10, 100, 50])
-    0.8
+    >>> kendall([1, 2, 3, 4], [1, 10, 100, 50]).round(3).tolist()
+    0.667
     """
-    return pearson(ranks(a), ranks(b))
+    of_rows = np.vectorize(lambda x, y: kendalltau(x, y).statistic, otypes=[np.float64], signature="(n),(n)->()")
+    return np.asarray(of_rows(a, b))
+
+
+def around(value: float, draws: Floats, most: float = 1.0) -> tuple[float, float]:
+    """Return the 95 % interval of a statistic by draws of it, moved so that their median is the value.
+
+    A draw adds noise to ranks that have some already, and so lies below the correlation that it is a draw of; without
+    the move an interval might leave out its own value.
+
+    Parameters
+    ----------
+    value : float
+    draws : float (R,)
+    most : float
+        The largest that the statistic, or its absolute value, can be.
+    """
+    low, high = value - np.nanmedian(draws) + np.nanquantile(draws, TAILS)
+    return max(float(low), -most), min(float(high), most)
 
 
 def clustered(groups: Sequence[Hashable], measure: Callable[[NDArray[np.int64]], Floats]) -> tuple[Floats, Floats]:
@@ -88,14 +105,12 @@ def of_mean(values: ArrayLike) -> tuple[float, float]:
     x = np.asarray(values, np.float64)
     if len(x) < 2:
         return float("nan"), float("nan")
-    half = student_factor(len(x) - 1) * _NORMAL * x.std(ddof=1) / np.sqrt(len(x))
-    return float(x.mean() - half), float(x.mean() + half)
+    half = float(student.ppf(TAILS[1], len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
+    return float(x.mean()) - half, float(x.mean()) + half
 
 
 def of_spreads(a: ArrayLike, b: ArrayLike) -> tuple[float, float, float]:
     """Return the ratio of two standard deviations with its 95 % interval by Fisher's F, for normal values.
-
-    The quantiles of F are those of a million draws.
 
     >>> [round(v, 1) for v in of_spreads([1, 2, 3, 4, 5], [2, 4, 6, 8, 10])]  # F(4, 4) goes from 1/9.6 to 9.6
     [0.5, 0.2, 1.5]
@@ -103,11 +118,9 @@ def of_spreads(a: ArrayLike, b: ArrayLike) -> tuple[float, float, float]:
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if min(len(x), len(y)) < 2 or not y.std() or not x.std():
         return float("nan"), float("nan"), float("nan")
-    rng = np.random.Generator(np.random.PCG64(0))
-    above, below = (rng.chisquare(len(v) - 1, 1_000_000) / (len(v) - 1) for v in (x, y))
     ratio = float(x.std(ddof=1) / y.std(ddof=1))
-    ends = np.sqrt(np.quantile(above / below, TAILS))
-    return ratio, float(ratio / ends[1]), float(ratio / ends[0])
+    low, high = (float(v) for v in np.sqrt(fisher.ppf(TAILS, len(x) - 1, len(y) - 1)))
+    return ratio, ratio / high, ratio / low
 
 
 def word(low: float, high: float) -> str:

@@ -1,53 +1,33 @@
 """Ordinary and size-balanced test sets: how alike mIoU and IA-mIoU order the models, and which ones change place.
 
-``python -m iamiou_benchmarks.claims.balanced runs/stages`` scores every model of the committed results on the test
-images of `shapes small`, on a size-balanced selection of them by ``iamiou build``, and on mixes with a rising share of
-small objects (`size_mix`). The predictions are those that ``iamiou bench fill shapes-small-`` has left there.
+``python -m iamiou_benchmarks.claims.balanced --cache runs/stages`` scores every model of the committed results on the
+test images of `shapes small`, on a size-balanced selection of them by ``iamiou build``, and on mixes with a rising
+share of small objects (`size_mix`). The predictions are those that ``iamiou bench fill shapes-small-`` has left there.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import rankdata
 
-from iamiou.masks import write_bytes
 from iamiou_benchmarks.claims._balanced import COLUMNS, DATA, PER_CELL, measure
 from iamiou_benchmarks.claims._balanced_set import build_balanced, census_of, chosen_images
 from iamiou_benchmarks.claims._model_scores import models_of
-from iamiou_benchmarks.claims._statistics import Floats, ranks, word
-from iamiou_benchmarks.tables import RESULTS, markdown, read_results
+from iamiou_benchmarks.claims._record import arguments, guarded, keep
+from iamiou_benchmarks.claims._statistics import Floats, word
+from iamiou_benchmarks.tables import markdown, read_results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_CACHE = Path("runs") / "stages"
-_FIGURE = Path("docs") / "images" / "balanced.png"
 _TITLES = tuple(f"{score}, {name}" for score, name in COLUMNS)
 #: Places by which a model has to move to be coloured.
 _FAR = 2
-
-
-def main(cache: Path = _CACHE, results: Path = RESULTS, figure: Path = _FIGURE) -> None:
-    """Measure, and write ``claims/balanced.json`` below `results` and the figure."""
-    from iamiou_benchmarks.data import DataOptions
-    from iamiou_benchmarks.shapes_devkit import folder_of, open_shapes
-
-    options = DataOptions(preset=DATA.rpartition("-")[2])
-    data = open_shapes(options, cache)
-    with tempfile.TemporaryDirectory() as room:
-        built = build_balanced(data, folder_of(options, cache) / "JPEGImages", Path(room), PER_CELL)
-        chosen = chosen_images(built)
-    record = measure(models_of(read_results(results), DATA, cache), census_of(data), chosen)
-    out = results / "claims" / "balanced.json"
-    out.parent.mkdir(exist_ok=True)
-    write_bytes(out, (json.dumps(record, indent=1) + "\n").encode())
-    draw(record, figure)
 
 
 def lines(record: dict[str, Any]) -> list[str]:
@@ -121,7 +101,7 @@ def _columns(record: dict[str, Any]) -> tuple[list[Floats], list[Floats]]:
         np.array([np.mean([float(v) for v in m["scores"][name][score].split()]) for m in models])
         for score, name in COLUMNS
     ]
-    return scores, [ranks(-s) for s in scores]
+    return scores, [rankdata(-s) for s in scores]
 
 
 def _sets(record: dict[str, Any]) -> list[str]:
@@ -146,7 +126,7 @@ def _shown(values: list[float]) -> str:
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def draw(record: dict[str, Any], path: Path) -> None:
+def draw(record: dict[str, Any]) -> Figure:
     """Draw the places of the models by every column, and their scores by the share of small objects."""
     from matplotlib.figure import Figure
 
@@ -155,9 +135,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     _draw_places(record, left)
     _draw_mixes(record, right)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
-    write_bytes(path, file.getvalue())
+    return figure
 
 
 def _draw_places(record: dict[str, Any], axes: Axes) -> None:
@@ -192,5 +170,22 @@ def _draw_mixes(record: dict[str, Any], axes: Axes) -> None:
     axes.set_title("scores by the size mix of the test set", fontsize=9)
 
 
+def main() -> None:
+    """Do what the command does."""
+    from iamiou_benchmarks.data import DataOptions
+    from iamiou_benchmarks.shapes_devkit import folder_of, open_shapes
+
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="folder with the finished stages")
+    asked = parser.parse_args()
+    options = DataOptions(preset=DATA.rpartition("-")[2])
+    data = open_shapes(options, asked.cache)
+    with tempfile.TemporaryDirectory() as room:
+        built = build_balanced(data, folder_of(options, asked.cache) / "JPEGImages", Path(room), PER_CELL)
+        chosen = chosen_images(built)
+    record = measure(models_of(read_results(asked.results), DATA, asked.cache), census_of(data), chosen)
+    keep("balanced", record, draw(record), asked)
+
+
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    guarded(main)

@@ -75,7 +75,7 @@ def _against(objects: Objects, scores: Sequence[Floats], images: tuple[str, ...]
         "images": len(images),
         "objects": len(score),
         "in bands": int((quarter >= 0).sum()),
-        "spearman": round(spearman(score, objects.compactness), 4),
+        "spearman": round(float(spearman(score, objects.compactness)), 4),
         "at equal size": _short(at_equal_size(objects, score)),
         "within class": _short(at_equal_size(objects, score, within_class=True)),
         "compactness": _short([objects.compactness[quarter == q].mean() for q in range(4)]),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from iamiou_benchmarks.claims._record import arguments, ends, guarded, keep
 from iamiou_benchmarks.claims._statistics import Floats, clustered, of_mean, spearman, word
@@ -86,7 +87,7 @@ def _correlations(sets: Sequence[dict[str, Any]]) -> dict[str, Any]:
     y = np.array([np.mean(s["network"]) for s in sets])
 
     def statistics(at: NDArray[np.int64]) -> Floats:
-        rho = np.array([spearman(row[at], y[at]) for row in x])
+        rho = spearman(x[:, at], y[at])
         return np.concatenate([rho, rho[1:] - rho[:1]])
 
     value = statistics(np.arange(len(sets)))
@@ -101,7 +102,7 @@ def _correlations(sets: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _one(sets: Sequence[dict[str, Any]], predictor: str, seed: int) -> float:
     pairs = np.array([[s["pseudo"][predictor][seed], s["network"][seed]] for s in sets])
-    return spearman(pairs[:, 0], pairs[:, 1])
+    return float(spearman(pairs[:, 0], pairs[:, 1]))
 
 
 def _equal(known: Results) -> dict[str, Any]:
@@ -156,11 +157,7 @@ def most_by_chance(pairs: int) -> int:
     >>> most_by_chance(0), most_by_chance(60)
     (0, 4)
     """
-    left, k, mass = 1 - (1 - _CHANCE) ** pairs, 0, (1 - _CHANCE) ** pairs
-    while left > _CHANCE + 1e-12:
-        mass *= (pairs - k) / (k + 1) * _CHANCE / (1 - _CHANCE)
-        k, left = k + 1, left - mass
-    return k
+    return int(binom.ppf(1 - _CHANCE, pairs, _CHANCE))
 
 
 def _short(value: float | None) -> float | None:
