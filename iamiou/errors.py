@@ -160,3 +160,16 @@ def _singular(what: str) -> str:
             noun = words[k - 1].removesuffix("s").replace("categorie", "category")
             return " ".join([*words[: k - 1], noun, _SINGULAR[words[k]], *words[k + 1 :]])
     return what
+
+
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """Say what may have been meant.
+
+    >>> near_miss("lamda", ["lambda", "tau"]), near_miss("x", ["lambda", "tau"])
+    ("Did you mean 'lambda'?", 'It can be lambda, tau.')
+    """
+    import difflib
+
+    names = list(known)
+    close = difflib.get_close_matches(name, names, 1)
+    return f"Did you mean '{close[0]}'?" if close else f"It can be {name_some(names, 20)}."

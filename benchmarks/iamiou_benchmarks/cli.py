@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iamiou_benchmarks.pipeline import Plan
+    from iamiou_benchmarks.running.pipeline import Plan
 
 _CACHE = Path("runs") / "stages"
 _RUN_OPTIONS = (
@@ -68,8 +68,8 @@ def run(
     from iamiou.files import check_writable
 
     if dry_run:
-        from iamiou_benchmarks.dry_run import run_lines
-        from iamiou_benchmarks.runfile import load_run
+        from iamiou_benchmarks.running.dry_run import run_lines
+        from iamiou_benchmarks.running.runfile import load_run
 
         click.echo(
             "\n".join(run_lines(load_run(name, changes), seed, Path(cache) if cache else _CACHE, device, tflops))
@@ -79,7 +79,7 @@ def run(
     folder = Path(out) if out else Path("runs") / f"{plan.run.name}-{seed}"
     check_writable(folder, folder=True)
     from iamiou.cli.options import compile_kernels
-    from iamiou_benchmarks.pipeline import execute
+    from iamiou_benchmarks.running.pipeline import execute
 
     compile_kernels()
     with _Line() as show:
@@ -110,12 +110,12 @@ def fill_(
     dry_run: bool,
 ) -> None:
     """Run what a table still lacks: NAME is a table, a run, or ends with - and begins the names of runs."""
-    from iamiou_benchmarks.campaign import fill, missing
+    from iamiou_benchmarks.running.campaign import fill, missing
 
     todo = missing(names, seeds, Path(results), again=again)
     stages = Path(cache) if cache else _CACHE
     if dry_run:
-        from iamiou_benchmarks.measured import fill_lines
+        from iamiou_benchmarks.tables.measured import fill_lines
 
         click.echo("\n".join(fill_lines(todo, Path(results), stages)))
         return
@@ -145,7 +145,7 @@ def stage(
 ) -> None:
     """Run one STAGE of RUN; the stages that it takes must have run. Works under torchrun for `segment`."""
     from iamiou.cli.options import compile_kernels
-    from iamiou_benchmarks.pipeline import run_stage
+    from iamiou_benchmarks.running.pipeline import run_stage
 
     plan = _plan(name, seed, device, changes, cache)
     chosen = plan.run.stage(stage)
@@ -180,8 +180,8 @@ def tune(
     import json
 
     from iamiou.files import check_writable
-    from iamiou_benchmarks.tables import markdown
-    from iamiou_benchmarks.tune import draw, lines_of, record_of, trials
+    from iamiou_benchmarks.running.tune import draw, lines_of, record_of, trials
+    from iamiou_benchmarks.tables.results import markdown
 
     for path in filter(None, (out, figure)):
         check_writable(Path(path))
@@ -206,7 +206,7 @@ def convert_cams_(source: str, out: str, layout: str, entry: str | None, allow_p
     """Convert class maps of another program, SRC/ID.npy, to OUT/ID.npz, for the stage method mapfiles."""
     from iamiou.errors import counted
     from iamiou.files import check_writable
-    from iamiou_benchmarks.cam_files import convert_cams
+    from iamiou_benchmarks.cams.cam_files import convert_cams
 
     check_writable(Path(out), folder=True)
     with _Line() as show:
@@ -217,7 +217,7 @@ def convert_cams_(source: str, out: str, layout: str, entry: str | None, allow_p
 @bench.command("list")
 def list_() -> None:
     """Name the run files that come with iamiou."""
-    from iamiou_benchmarks.runfile import list_runs, load_run
+    from iamiou_benchmarks.running.runfile import list_runs, load_run
 
     names = list_runs()
     for name in names:
@@ -237,7 +237,7 @@ def list_() -> None:
 )
 def table(name: str, results: str | None, style: str) -> None:
     """Make the table NAME out of results: the beginning of the names of its runs, such as shapes-small."""
-    from iamiou_benchmarks.tables import make_table
+    from iamiou_benchmarks.tables.results import make_table
 
     click.echo(make_table(name, Path(results) if results else None, style), nl=False)
 
@@ -246,17 +246,17 @@ def table(name: str, results: str | None, style: str) -> None:
 @click.argument("paths", metavar="RESULT...", nargs=-1, required=True, type=click.Path())
 def classes(paths: tuple[str, ...]) -> None:
     """Print IoU by class and by groups of frequent and rare classes; RESULTs are those of one run in several seeds."""
-    from iamiou_benchmarks.class_report import class_lines
-    from iamiou_benchmarks.tables import markdown, read_result
+    from iamiou_benchmarks.running.class_report import class_lines
+    from iamiou_benchmarks.tables.results import markdown, read_result
 
     click.echo("\n".join(markdown(class_lines(read_result(Path(p)) for p in paths))))
 
 
 def _plan(name: str, seed: int, device: str, changes: tuple[str, ...], cache: str | None) -> Plan:
-    from iamiou_benchmarks.runfile import load_run
+    from iamiou_benchmarks.running.runfile import load_run
 
     run = load_run(name, changes)
-    from iamiou_benchmarks.pipeline import make_plan
+    from iamiou_benchmarks.running.pipeline import make_plan
 
     return make_plan(run, seed, Path(cache) if cache else _CACHE, device)
 

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.tables import RESULTS, groups_of, markdown
+from iamiou_benchmarks.tables.results import RESULTS, groups_of, markdown
 
 #: Images of these sides in pixels, whose maps have a quarter of that, as for VOC in IRN's code base.
 SIDES = (64, 128, 192, 256)
@@ -69,7 +69,7 @@ def _dense(maps: Any, boundary: Any) -> Any:
     """Walk as published: the whole matrix, squared eight times."""
     import torch
 
-    from iamiou_benchmarks.affinity import affinities, offsets
+    from iamiou_benchmarks.cams.affinity import affinities, offsets
 
     height, width = boundary.shape
     n = height * width
@@ -92,7 +92,7 @@ def _measure(form: str, side: int) -> None:
 
     import torch
 
-    from iamiou_benchmarks.affinity import walk
+    from iamiou_benchmarks.cams.affinity import walk
 
     torch.set_num_threads(1)
     random = torch.Generator().manual_seed(side)
@@ -110,7 +110,7 @@ def _measure(form: str, side: int) -> None:
 
 def measure_walks() -> dict[str, Any]:
     """Measure both forms of the walk in turn, three times each, every time in a fresh process."""
-    from iamiou_benchmarks.pipeline import hardware, versions
+    from iamiou_benchmarks.running.pipeline import hardware, versions
 
     walks = []
     for side in (s // 4 for s in SIDES):

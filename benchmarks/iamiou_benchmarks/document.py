@@ -16,8 +16,8 @@ from pathlib import Path
 from iamiou.errors import InputError
 from iamiou_benchmarks.claims import claim_lines
 from iamiou_benchmarks.costs import cost_lines, walk_lines
-from iamiou_benchmarks.tables import RESULTS, make_table, markdown, read_results
-from iamiou_benchmarks.tune import lines_of
+from iamiou_benchmarks.running.tune import lines_of
+from iamiou_benchmarks.tables.results import RESULTS, make_table, markdown, read_results
 
 _BLOCK = re.compile(r"(<!-- (table|trials|costs|walks|claim) (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 

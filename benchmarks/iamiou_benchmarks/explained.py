@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from iamiou.errors import IncompleteError
 from iamiou.labels import voc_palette
 from iamiou.masks import read_label_map, write_bytes
-from iamiou_benchmarks.data import DataSet, Image
-from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps
-from iamiou_benchmarks.pipeline import Plan, make_plan
-from iamiou_benchmarks.runfile import load_run
-from iamiou_benchmarks.work import Log, Work
+from iamiou_benchmarks.cams.maps import ClassMaps, best_class, load_maps
+from iamiou_benchmarks.datasets.data import DataSet, Image
+from iamiou_benchmarks.running.pipeline import Plan, make_plan
+from iamiou_benchmarks.running.runfile import load_run
+from iamiou_benchmarks.stage.work import Log, Work
 
 DATA = "shapes-small"
 #: Images of train with a large and a small object, of different classes.
@@ -144,7 +144,7 @@ def _work(plan: Plan, data: DataSet, inputs: dict[str, Path]) -> Work:
 def _predicting(plan: Plan, stage: str) -> Callable[[str], Made]:
     """Return what predicts by the network of a stage `segment`."""
     from iamiou_benchmarks.methods import predict, segment
-    from iamiou_benchmarks.stages import stage_options
+    from iamiou_benchmarks.stage.options import stage_options
 
     folder = plan.folder(plan.run.stage(stage))
     work = _work(plan, plan.data, {stage: folder})
@@ -161,9 +161,9 @@ def _boundaries(plan: Plan, name: str) -> Callable[[str], Made]:
     """Return what draws the boundary map of a stage `irn`, from black (none) to white."""
     import torch
 
-    from iamiou_benchmarks import artefacts
     from iamiou_benchmarks.methods import irn
     from iamiou_benchmarks.networks.weights import load_arrays
+    from iamiou_benchmarks.stage import artefacts
 
     stage = plan.run.stage(name)
     work = _work(plan, plan.data, {i: plan.folder(plan.run.stage(i)) for i in stage.inputs})

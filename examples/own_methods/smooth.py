@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iamiou_benchmarks.batches import normalised
-from iamiou_benchmarks.maps import ClassMaps, load_maps, strided
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.cams.maps import ClassMaps, load_maps, strided
+from iamiou_benchmarks.cams.seeds import score_seeds
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import normalised
 
 VERSION = 1  # raise it when the same options give other results: the stage's key holds it
 INPUTS = ("cam",)  # the stages that it takes where a run file says nothing

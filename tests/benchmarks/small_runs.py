@@ -11,9 +11,9 @@ from unittest import mock
 
 import torch
 
-from iamiou_benchmarks import work
-from iamiou_benchmarks.pipeline import Plan, execute, make_plan
-from iamiou_benchmarks.runfile import load_run
+from iamiou_benchmarks.running.pipeline import Plan, execute, make_plan
+from iamiou_benchmarks.running.runfile import load_run
+from iamiou_benchmarks.stage import work
 
 #: Changes that make any run on `shapes` little.
 LITTLE = (

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from iamiou_benchmarks.affinity import affinities, offsets, partners, path, walk  # noqa: E402
+from iamiou_benchmarks.cams.affinity import affinities, offsets, partners, path, walk  # noqa: E402
 
 
 def test_counts_of_offsets_and_path_pixels():

@@ -23,9 +23,9 @@ from iamiou_benchmarks.claims._balanced_set import build_balanced, census_of, ch
 from iamiou_benchmarks.claims._model_scores import Model, models_of, scores_under
 from iamiou_benchmarks.claims._size_mix import effective_images, mix_weights
 from iamiou_benchmarks.claims._statistics import around
-from iamiou_benchmarks.data import DataOptions
-from iamiou_benchmarks.replicates import SCORES
-from iamiou_benchmarks.shapes_devkit import folder_of, open_shapes
+from iamiou_benchmarks.datasets.data import DataOptions
+from iamiou_benchmarks.datasets.shapes_devkit import folder_of, open_shapes
+from iamiou_benchmarks.running.replicates import SCORES
 
 SEEDS = range(6)
 DOCS = Path(__file__).parents[2] / "docs"
@@ -202,7 +202,7 @@ def test_models_come_from_results_and_kept_counts_that_belong_together(data, fol
 def test_the_figure_can_be_drawn_from_the_committed_record(tmp_path):
     from PIL import Image
 
-    from iamiou_benchmarks.tables import RESULTS
+    from iamiou_benchmarks.tables.results import RESULTS
 
     record = json.loads((RESULTS / "claims" / "balanced.json").read_text(encoding="utf-8"))
     balanced.draw(record).savefig(tmp_path / "figure.png", dpi=110)

@@ -8,11 +8,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
-from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps  # noqa: E402
+from iamiou_benchmarks.cams.maps import ClassMaps, best_class, load_maps  # noqa: E402
 from iamiou_benchmarks.methods import irn, predict, segment  # noqa: E402
 from iamiou_benchmarks.methods.cam import activation  # noqa: E402
 from iamiou_benchmarks.methods.irn import confident  # noqa: E402
-from iamiou_benchmarks.scoring import THRESHOLDS, best_threshold, label_map, score_maps  # noqa: E402
+from iamiou_benchmarks.stage.scoring import THRESHOLDS, best_threshold, label_map, score_maps  # noqa: E402
 from tests.benchmarks.small_runs import little  # noqa: E402
 
 
@@ -132,7 +132,7 @@ def test_options_of_segmentation_that_contradict_each_other():
 def test_ewc_is_in_the_loss_of_training_and_grows_from_0(tmp_path, fisher):
     import json
 
-    from iamiou_benchmarks.pipeline import run_stage
+    from iamiou_benchmarks.running.pipeline import run_stage
 
     changes = ["pseudo.method=truth", "pseudo.inputs=[]", "segment.network=small-cnn", "segment.inputs=['pseudo']"]
     changes += [f"segment.fisher={fisher}", "segment.fisher_images=5", "segment.iterations=20", "segment.keep=50"]

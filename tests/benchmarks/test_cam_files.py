@@ -10,10 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
-from iamiou_benchmarks.cam_files import convert_cams, read_cam  # noqa: E402
-from iamiou_benchmarks.maps import ClassMaps, load_maps  # noqa: E402
-from iamiou_benchmarks.pipeline import make_plan, run_stage  # noqa: E402
-from iamiou_benchmarks.runfile import load_run  # noqa: E402
+from iamiou_benchmarks.cams.cam_files import convert_cams, read_cam  # noqa: E402
+from iamiou_benchmarks.cams.maps import ClassMaps, load_maps  # noqa: E402
+from iamiou_benchmarks.running.pipeline import make_plan, run_stage  # noqa: E402
+from iamiou_benchmarks.running.runfile import load_run  # noqa: E402
 from tests.benchmarks.small_runs import LITTLE, little  # noqa: E402
 
 RNG = np.random.default_rng(0)

@@ -11,14 +11,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
+from iamiou_benchmarks.cams.maps import ClassMaps, load_maps  # noqa: E402
 from iamiou_benchmarks.claims import _noisy_maps, _statistics, bank, errors, gradients, precision  # noqa: E402
 from iamiou_benchmarks.claims._statistics import clustered, of_mean, of_spreads, spearman  # noqa: E402
-from iamiou_benchmarks.image_bank import make_bank  # noqa: E402
-from iamiou_benchmarks.maps import ClassMaps, load_maps  # noqa: E402
-from iamiou_benchmarks.pipeline import Plan, run_stage  # noqa: E402
-from iamiou_benchmarks.replicates import pack  # noqa: E402
-from iamiou_benchmarks.runfile import Run, Stage, load_run  # noqa: E402
-from iamiou_benchmarks.tables import RESULTS, read_results  # noqa: E402
+from iamiou_benchmarks.running.pipeline import Plan, run_stage  # noqa: E402
+from iamiou_benchmarks.running.replicates import pack  # noqa: E402
+from iamiou_benchmarks.running.runfile import Run, Stage, load_run  # noqa: E402
+from iamiou_benchmarks.sfc.image_bank import make_bank  # noqa: E402
+from iamiou_benchmarks.tables.results import RESULTS, read_results  # noqa: E402
 from tests.benchmarks.small_runs import little  # noqa: E402
 
 # Statistics

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 
 from iamiou.errors import InputError  # noqa: E402
-from iamiou_benchmarks.maps import ClassMaps  # noqa: E402
+from iamiou_benchmarks.cams.maps import ClassMaps  # noqa: E402
 from iamiou_benchmarks.methods import combine  # noqa: E402
 
 

@@ -17,7 +17,7 @@ from iamiou_benchmarks.claims._compactness import (
     perimeter,
     quartiles,
 )
-from iamiou_benchmarks.shapes import PRESETS, scene
+from iamiou_benchmarks.datasets.shapes import PRESETS, scene
 
 
 def test_perimeter_is_scikit_images_crofton():

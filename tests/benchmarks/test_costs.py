@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
 from iamiou_benchmarks import costs  # noqa: E402
-from iamiou_benchmarks.affinity import walk  # noqa: E402
-from iamiou_benchmarks.data import open_data  # noqa: E402
+from iamiou_benchmarks.cams.affinity import walk  # noqa: E402
+from iamiou_benchmarks.datasets.data import open_data  # noqa: E402
 from iamiou_benchmarks.methods import probe  # noqa: E402
-from iamiou_benchmarks.runfile import load_run  # noqa: E402
-from iamiou_benchmarks.work import Log, Work  # noqa: E402
+from iamiou_benchmarks.running.runfile import load_run  # noqa: E402
+from iamiou_benchmarks.stage.work import Log, Work  # noqa: E402
 
 
 def result(run, seed, *stages):

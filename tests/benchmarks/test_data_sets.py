@@ -12,10 +12,10 @@ pytest.importorskip("torch")
 
 from iamiou.errors import ImageError, InputError
 from iamiou.image_lists import read_list
-from iamiou_benchmarks.coco import labels_of_json, open_coco
-from iamiou_benchmarks.data import SPLITS, DataOptions, check_agreement, limited, open_data, read_photograph
-from iamiou_benchmarks.devkit import labels_of_xml
-from iamiou_benchmarks.voc_mini import LISTS, make_lists
+from iamiou_benchmarks.datasets.coco import labels_of_json, open_coco
+from iamiou_benchmarks.datasets.data import SPLITS, DataOptions, check_agreement, limited, open_data, read_photograph
+from iamiou_benchmarks.datasets.devkit import labels_of_xml
+from iamiou_benchmarks.datasets.voc_mini import LISTS, make_lists
 from tests.fakes import COCO_IDS, scenes, voc_devkit
 
 

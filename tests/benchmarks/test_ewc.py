@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
-from iamiou_benchmarks import ewc  # noqa: E402
+from iamiou_benchmarks.training import ewc  # noqa: E402
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ pytest.importorskip("torch")
 from iamiou.errors import IncompleteError
 from iamiou.masks import read_label_map
 from iamiou_benchmarks import explained
-from iamiou_benchmarks.maps import ClassMaps, load_maps
-from iamiou_benchmarks.pipeline import run_stage
-from iamiou_benchmarks.runfile import load_run
+from iamiou_benchmarks.cams.maps import ClassMaps, load_maps
+from iamiou_benchmarks.running.pipeline import run_stage
+from iamiou_benchmarks.running.runfile import load_run
 from tests.benchmarks.small_runs import little
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,11 +10,11 @@ from click.testing import CliRunner  # noqa: E402
 
 from iamiou.errors import InputError  # noqa: E402
 from iamiou_benchmarks.cli import bench  # noqa: E402
-from iamiou_benchmarks.dry_run import run_lines, seconds_of  # noqa: E402
-from iamiou_benchmarks.full_size import Load, _forward, _step, loads  # noqa: E402
 from iamiou_benchmarks.networks.build import make_backbone  # noqa: E402
-from iamiou_benchmarks.runfile import load_run  # noqa: E402
-from iamiou_benchmarks.trainer import Schedule  # noqa: E402
+from iamiou_benchmarks.running.dry_run import run_lines, seconds_of  # noqa: E402
+from iamiou_benchmarks.running.full_size import Load, _forward, _step, loads  # noqa: E402
+from iamiou_benchmarks.running.runfile import load_run  # noqa: E402
+from iamiou_benchmarks.training.trainer import Schedule  # noqa: E402
 
 #: A small network in every place: counting goes through the same code and is quick.
 SMALL = [

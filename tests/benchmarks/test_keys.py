@@ -11,12 +11,12 @@ import pytest
 pytest.importorskip("torch")
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.data import DataSet
+from iamiou_benchmarks.datasets.data import DataSet
 from iamiou_benchmarks.methods import classifier
-from iamiou_benchmarks.pipeline import Plan
-from iamiou_benchmarks.runfile import load_run
-from iamiou_benchmarks.stages import keep_options, stage_options
-from iamiou_benchmarks.tables import read_results
+from iamiou_benchmarks.running.pipeline import Plan
+from iamiou_benchmarks.running.runfile import load_run
+from iamiou_benchmarks.stage.options import keep_options, stage_options
+from iamiou_benchmarks.tables.results import read_results
 
 #: Run files as they were before methods got options beside their first ones.
 OLD = (

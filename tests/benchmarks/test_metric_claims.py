@@ -16,8 +16,8 @@ from iamiou.scores import headline
 from iamiou_benchmarks.claims import _statistics, components, irregular, noise, ragged
 from iamiou_benchmarks.claims._disturb import VOID, classes_of
 from iamiou_benchmarks.claims._scored_sets import Pair, ScoredSet, count, open_real
-from iamiou_benchmarks.shapes import PRESETS, scene
-from iamiou_benchmarks.tables import RESULTS
+from iamiou_benchmarks.datasets.shapes import PRESETS, scene
+from iamiou_benchmarks.tables.results import RESULTS
 
 KNOBS = replace(PRESETS["small"], side=32)
 CLAIMS = {"noise": noise, "components": components, "irregular": irregular, "ragged": ragged}

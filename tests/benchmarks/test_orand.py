@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 
 
 from iamiou.errors import InputError  # noqa: E402
-from iamiou_benchmarks.maps import ClassMaps, load_maps  # noqa: E402
-from iamiou_benchmarks.pipeline import execute, run_stage  # noqa: E402
+from iamiou_benchmarks.cams.maps import ClassMaps, load_maps  # noqa: E402
+from iamiou_benchmarks.running.pipeline import execute, run_stage  # noqa: E402
 from tests.benchmarks.small_runs import kill_run, little  # noqa: E402
 
 #: Makes any run with ORANDNet little.
@@ -108,7 +108,7 @@ def test_unpretrained_networks_on_photographs_are_told(finished):
 def test_confident_labels_by_multiples_of_the_threshold_that_maps_carry(tmp_path):
     from iamiou_benchmarks.methods import irn
     from iamiou_benchmarks.methods.segment import read_labels
-    from iamiou_benchmarks.work import Log, Work
+    from iamiou_benchmarks.stage.work import Log, Work
 
     full = np.array([[[0.1, 0.2, 0.3, 0.5]]], np.float32)
     (tmp_path / "maps").mkdir()
@@ -125,7 +125,7 @@ def test_confident_labels_by_multiples_of_the_threshold_that_maps_carry(tmp_path
 
 def test_a_loss_that_is_always_0_can_be_drawn(tmp_path):
     """The program's loss is, where all images show one class."""
-    from iamiou_benchmarks.pictures import draw_curves
+    from iamiou_benchmarks.running.pictures import draw_curves
 
     lines = [{"stage": "orand", "iteration": k, "loss": 0.0} for k in (10, 20)]
     (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")

@@ -13,9 +13,9 @@ pytest.importorskip("torch")
 import torch
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.maps import load_maps
-from iamiou_benchmarks.pipeline import execute
-from iamiou_benchmarks.runfile import load_run
+from iamiou_benchmarks.cams.maps import load_maps
+from iamiou_benchmarks.running.pipeline import execute
+from iamiou_benchmarks.running.runfile import load_run
 from tests.benchmarks.small_runs import little
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +89,6 @@ def test_a_run_file_imports_nothing_that_is_no_method(tmp_path, monkeypatch):
 
 def test_the_trainer_knows_no_method_and_no_method_has_a_loop_of_its_own():
     source = ROOT / "benchmarks" / "iamiou_benchmarks"
-    assert "iamiou_benchmarks.methods" not in (source / "trainer.py").read_text(encoding="utf-8")
+    assert "iamiou_benchmarks.methods" not in (source / "training" / "trainer.py").read_text(encoding="utf-8")
     looping = {p.stem for p in (source / "methods").glob("*.py") if ".backward(" in p.read_text(encoding="utf-8")}
     assert looping == {"probe"}  # which solves a convex problem, with LBFGS

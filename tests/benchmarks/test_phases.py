@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("torch")
 
 from iamiou.errors import InputError
-from iamiou_benchmarks import artefacts
-from iamiou_benchmarks.batches import Cut
 from iamiou_benchmarks.methods import segment
-from iamiou_benchmarks.phases import check_phases, phased, resized_smoothly, scaled_cut, scaled_mask
-from iamiou_benchmarks.pipeline import run_stage
+from iamiou_benchmarks.running.pipeline import run_stage
+from iamiou_benchmarks.stage import artefacts
+from iamiou_benchmarks.training.batches import Cut
+from iamiou_benchmarks.training.phases import check_phases, phased, resized_smoothly, scaled_cut, scaled_mask
 from tests.benchmarks.small_runs import little
 
 FOUR = ((0.25, 0.25), (0.5, 0.25), (0.75, 0.25), (1.0, 0.25))
@@ -118,7 +118,7 @@ def test_training_in_phases(tmp_path, loss):
 
 
 def test_batches_of_a_phase_have_its_size(tmp_path):
-    from iamiou_benchmarks.work import Log, Work
+    from iamiou_benchmarks.stage.work import Log, Work
 
     plan = little(tmp_path, "pseudo.method=truth", "pseudo.inputs=[]")
     folder = run_stage(plan, plan.run.stage("pseudo"))

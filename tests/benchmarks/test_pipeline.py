@@ -10,8 +10,8 @@ import pytest
 pytest.importorskip("torch")
 
 from iamiou.errors import IncompleteError, InputError
-from iamiou_benchmarks import artefacts
-from iamiou_benchmarks.pipeline import execute, run_stage
+from iamiou_benchmarks.running.pipeline import execute, run_stage
+from iamiou_benchmarks.stage import artefacts
 from tests.benchmarks.small_runs import LITTLE, kill_run, little
 
 NAMES = ["classifier", "cam", "pseudo", "segment", "predict"]

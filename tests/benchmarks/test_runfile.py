@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("torch")
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.runfile import list_runs, load_run
+from iamiou_benchmarks.running.runfile import list_runs, load_run
 
 
 def written(tmp_path, text):

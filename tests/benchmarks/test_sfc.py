@@ -10,16 +10,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
-from iamiou_benchmarks import artefacts  # noqa: E402
-from iamiou_benchmarks.class_report import class_lines  # noqa: E402
-from iamiou_benchmarks.distribution import (  # noqa: E402
+from iamiou_benchmarks.cams.maps import load_maps  # noqa: E402
+from iamiou_benchmarks.running.class_report import class_lines  # noqa: E402
+from iamiou_benchmarks.running.pipeline import execute, run_stage  # noqa: E402
+from iamiou_benchmarks.running.runfile import load_run  # noqa: E402
+from iamiou_benchmarks.sfc.distribution import (  # noqa: E402
     image_counts,
 )
-from iamiou_benchmarks.image_bank import bank_bytes  # noqa: E402
-from iamiou_benchmarks.maps import load_maps  # noqa: E402
-from iamiou_benchmarks.pipeline import execute, run_stage  # noqa: E402
-from iamiou_benchmarks.runfile import load_run  # noqa: E402
-from iamiou_benchmarks.shared_gradients import make_shared_gradients  # noqa: E402
+from iamiou_benchmarks.sfc.image_bank import bank_bytes  # noqa: E402
+from iamiou_benchmarks.sfc.shared_gradients import make_shared_gradients  # noqa: E402
+from iamiou_benchmarks.stage import artefacts  # noqa: E402
 from tests.benchmarks.small_runs import kill_run, little  # noqa: E402
 
 #: Changes that make the stage little, beside those of LITTLE.
@@ -202,7 +202,7 @@ def test_classes_are_reported_by_how_many_images_show_them(finished, tmp_path, c
 
 
 def test_verdicts_can_be_about_rare_classes(finished):
-    from iamiou_benchmarks.verdicts import Claim, verdicts_of
+    from iamiou_benchmarks.tables.verdicts import Claim, verdicts_of
 
     results = [{**finished[2], "run": "x-sfc-ce"}]
     claim = Claim("rare classes gain", "sfc-ce", "sfc-ce", "IoU_Medium", ("sfc", "cam"), "train")

@@ -8,12 +8,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
-from iamiou_benchmarks.distribution import (  # noqa: E402
+from iamiou_benchmarks.sfc.distribution import (  # noqa: E402
     class_groups,
     distribution_coefficient,
     extra_samples,
 )
-from iamiou_benchmarks.image_bank import bank_bytes, banked, make_bank  # noqa: E402
+from iamiou_benchmarks.sfc.image_bank import bank_bytes, banked, make_bank  # noqa: E402
 
 #: Images of VOC's train_aug that show each class, and what the published program makes of them (E = 396; E = 132).
 VOC = {

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
 from iamiou_benchmarks.methods import sfc  # noqa: E402
-from iamiou_benchmarks.prototypes import (  # noqa: E402
+from iamiou_benchmarks.sfc.prototypes import (  # noqa: E402
     prototype_maps,
     seeds_of,
     with_background,

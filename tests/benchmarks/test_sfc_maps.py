@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from iamiou_benchmarks.calibrated_maps import MapOptions, activation, check_maps  # noqa: E402
 from iamiou_benchmarks.networks.calibrated import View  # noqa: E402
-from iamiou_benchmarks.prototypes import (  # noqa: E402
+from iamiou_benchmarks.sfc.calibrated_maps import MapOptions, activation, check_maps  # noqa: E402
+from iamiou_benchmarks.sfc.prototypes import (  # noqa: E402
     correlated,
     correlation,
     of_maximum_1,

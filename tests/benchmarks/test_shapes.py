@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.data import DataOptions, open_data
-from iamiou_benchmarks.shapes import PRESETS, SPLITS, Knobs, scene
-from iamiou_benchmarks.shapes_devkit import DIGESTS, knobs_of, scenes_digest
+from iamiou_benchmarks.datasets.data import DataOptions, open_data
+from iamiou_benchmarks.datasets.shapes import PRESETS, SPLITS, Knobs, scene
+from iamiou_benchmarks.datasets.shapes_devkit import DIGESTS, knobs_of, scenes_digest
 
 #: sha256 of the first three test scenes; the whole of small and large is proved when they are generated.
 SAMPLE = {

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 ndimage = pytest.importorskip("scipy.ndimage")
 from torch.nn import functional  # noqa: E402
 
-from iamiou_benchmarks.size_weights import filled_areas, size_weights, weighted_cross_entropy, weights_of  # noqa: E402
+from iamiou_benchmarks.training.size_weights import filled_areas, size_weights, weighted_cross_entropy, weights_of  # noqa: E402
 
 
 def slow_weights(labels, tau):

@@ -11,12 +11,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from iamiou_benchmarks import measured
-from iamiou_benchmarks.main_table import main_lines, main_runs
-from iamiou_benchmarks.named_tables import _ABLATION, _CLASSES, _COMBINED, _EVEN, _PREDICTED, _TRAINED, TABLES
-from iamiou_benchmarks.pipeline import described
-from iamiou_benchmarks.runfile import list_runs, load_run
-from iamiou_benchmarks.tables import COLUMNS
+from iamiou_benchmarks.running.pipeline import described
+from iamiou_benchmarks.running.runfile import list_runs, load_run
+from iamiou_benchmarks.tables import measured
+from iamiou_benchmarks.tables.main_table import main_lines, main_runs
+from iamiou_benchmarks.tables.named_tables import _ABLATION, _CLASSES, _COMBINED, _EVEN, _PREDICTED, _TRAINED, TABLES
+from iamiou_benchmarks.tables.results import COLUMNS
 
 _TINY = "shapes-tiny-cam-"
 

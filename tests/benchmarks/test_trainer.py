@@ -14,10 +14,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
-from iamiou_benchmarks import artefacts  # noqa: E402
-from iamiou_benchmarks.batches import Cut, cut, sampler  # noqa: E402
-from iamiou_benchmarks.pipeline import run_stage  # noqa: E402
-from iamiou_benchmarks.trainer import Schedule  # noqa: E402
+from iamiou_benchmarks.running.pipeline import run_stage  # noqa: E402
+from iamiou_benchmarks.stage import artefacts  # noqa: E402
+from iamiou_benchmarks.training.batches import Cut, cut, sampler  # noqa: E402
+from iamiou_benchmarks.training.trainer import Schedule  # noqa: E402
 from tests.benchmarks.small_runs import little  # noqa: E402
 
 #: Dropout draws for one process what it draws for no other; v2 has none.
@@ -50,7 +50,7 @@ def test_micro_batches_give_the_gradient_of_the_batch(ready, parts):
 WORKER = """
 import sys
 from pathlib import Path
-from iamiou_benchmarks.pipeline import run_stage
+from iamiou_benchmarks.running.pipeline import run_stage
 from tests.benchmarks.small_runs import little
 plan = little(Path(sys.argv[1]), *sys.argv[2:])
 run_stage(plan, plan.run.stage("segment"))

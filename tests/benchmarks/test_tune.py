@@ -11,12 +11,12 @@ torch = pytest.importorskip("torch")
 from click.testing import CliRunner  # noqa: E402
 
 from iamiou.errors import InputError  # noqa: E402
-from iamiou_benchmarks.batches import Cut, cut  # noqa: E402
+from iamiou_benchmarks.cams.maps import best_class, load_maps  # noqa: E402
 from iamiou_benchmarks.cli import bench  # noqa: E402
-from iamiou_benchmarks.maps import best_class, load_maps  # noqa: E402
-from iamiou_benchmarks.pipeline import execute, make_plan, run_stage  # noqa: E402
-from iamiou_benchmarks.runfile import load_run  # noqa: E402
-from iamiou_benchmarks.tune import trials  # noqa: E402
+from iamiou_benchmarks.running.pipeline import execute, make_plan, run_stage  # noqa: E402
+from iamiou_benchmarks.running.runfile import load_run  # noqa: E402
+from iamiou_benchmarks.running.tune import trials  # noqa: E402
+from iamiou_benchmarks.training.batches import Cut, cut  # noqa: E402
 
 RUN = """
 [data]
@@ -98,7 +98,7 @@ def test_the_command_prints_keeps_and_draws(run, tmp_path):
 
 
 def test_fill_leaves_results_and_does_nothing_again(tmp_path, monkeypatch):
-    from iamiou_benchmarks import runfile
+    from iamiou_benchmarks.running import runfile
 
     monkeypatch.setattr(runfile, "RUNS", tmp_path)
     (tmp_path / "little-ce.toml").write_text(RUN, encoding="utf-8")

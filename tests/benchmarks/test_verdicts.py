@@ -13,18 +13,18 @@ pytest.importorskip("torch")
 
 from iamiou.errors import InputError
 from iamiou.replicates import student_factor
-from iamiou_benchmarks.campaign import missing
-from iamiou_benchmarks.claims_of_papers import CLAIMS, ORAND, SFC, Claim
-from iamiou_benchmarks.data import DataOptions
-from iamiou_benchmarks.distribution import GROUPS
+from iamiou_benchmarks.datasets.data import DataOptions
+from iamiou_benchmarks.datasets.shapes import _draw_classes
+from iamiou_benchmarks.datasets.shapes_devkit import knobs_of
 from iamiou_benchmarks.document import renewed
-from iamiou_benchmarks.named_tables import TABLES
-from iamiou_benchmarks.replicates import SCORES, image_weights, pack, replicates_of, unpack
-from iamiou_benchmarks.runfile import list_runs, load_run
-from iamiou_benchmarks.shapes import _draw_classes
-from iamiou_benchmarks.shapes_devkit import knobs_of
-from iamiou_benchmarks.tables import RESULTS, make_table, read_results, rows_of
-from iamiou_benchmarks.verdicts import interval, verdict_matrix, verdicts_of
+from iamiou_benchmarks.running.campaign import missing
+from iamiou_benchmarks.running.replicates import SCORES, image_weights, pack, replicates_of, unpack
+from iamiou_benchmarks.running.runfile import list_runs, load_run
+from iamiou_benchmarks.sfc.distribution import GROUPS
+from iamiou_benchmarks.tables.claims_of_papers import CLAIMS, ORAND, SFC, Claim
+from iamiou_benchmarks.tables.named_tables import TABLES
+from iamiou_benchmarks.tables.results import RESULTS, make_table, read_results, rows_of
+from iamiou_benchmarks.tables.verdicts import interval, verdict_matrix, verdicts_of
 
 DOCS = [Path(__file__).parents[2] / "docs" / name for name in ("baselines.md", "claims.md")]
 CLAIM = Claim("b is better", "b-ce", "a-ce", "mIoU")
@@ -271,8 +271,8 @@ def test_tables_of_the_committed_results_come_in_all_styles():
 
 
 def test_committed_results_belong_to_the_committed_run_files_and_data():
-    from iamiou_benchmarks.pipeline import described
-    from iamiou_benchmarks.shapes_devkit import DIGESTS
+    from iamiou_benchmarks.datasets.shapes_devkit import DIGESTS
+    from iamiou_benchmarks.running.pipeline import described
 
     for found in read_results():
         assert found["config"] == json.loads(json.dumps(described(load_run(found["run"])))), found["run"]

@@ -19,8 +19,8 @@ from iamiou_benchmarks.claims._balanced_set import Census
 from iamiou_benchmarks.claims._model_scores import Model, scores_under
 from iamiou_benchmarks.claims._size_mix import effective_images, mix_weights
 from iamiou_benchmarks.claims._statistics import around, kendall, spearman
-from iamiou_benchmarks.replicates import SCORES, Floats, image_weights
-from iamiou_benchmarks.verdicts import interval
+from iamiou_benchmarks.running.replicates import SCORES, Floats, image_weights
+from iamiou_benchmarks.tables.verdicts import interval
 
 DATA = "shapes-small"
 #: Instances of each class and size in the balanced set: as many as the rarest of all has.

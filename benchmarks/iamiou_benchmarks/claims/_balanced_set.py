@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.data import DataSet
-from iamiou_benchmarks.devkit import read_split
+from iamiou_benchmarks.datasets.data import DataSet
+from iamiou_benchmarks.datasets.devkit import read_split
 
 _NAME = "balanced"
 

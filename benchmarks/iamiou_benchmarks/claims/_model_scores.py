@@ -12,8 +12,8 @@ import numpy as np
 from iamiou.errors import InputError
 from iamiou.report import load
 from iamiou.sums import Summary, means_of, ratios, summarise, weighted
-from iamiou_benchmarks.replicates import SCORES, Floats
-from iamiou_benchmarks.tables import groups_of
+from iamiou_benchmarks.running.replicates import SCORES, Floats
+from iamiou_benchmarks.tables.results import groups_of
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.maps import ClassMaps, Maps, load_maps, strided
+from iamiou_benchmarks.cams.maps import ClassMaps, Maps, load_maps, strided
+from iamiou_benchmarks.cams.seeds import score_seeds
 from iamiou_benchmarks.methods.combine import noise_of
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
 
 VERSION = 1
 INPUTS = ("cam",)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from iamiou.errors import InputError
 from iamiou.masks import write_bytes
 from iamiou_benchmarks.claims._statistics import word
-from iamiou_benchmarks.tables import RESULTS
+from iamiou_benchmarks.tables.results import RESULTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -24,7 +24,7 @@ from iamiou.predictions import Predictions, open_predictions
 from iamiou_benchmarks.claims._disturb import VOID, Ids, classes_of
 
 if TYPE_CHECKING:
-    from iamiou_benchmarks.pipeline import Plan
+    from iamiou_benchmarks.running.pipeline import Plan
 
 #: What the real sets are.
 TITLES = {
@@ -114,9 +114,9 @@ def open_shapes(run: str, seeds: int, cache: Path, device: str = "auto") -> Scor
 
 def finished(run: str, seed: int, cache: Path, device: str, changes: Sequence[str] = ()) -> Plan:
     """Return the plan of a run whose predictions are there; what they take is run first, as far as it is missing."""
-    from iamiou_benchmarks.pipeline import make_plan, run_stage
-    from iamiou_benchmarks.runfile import load_run
-    from iamiou_benchmarks.tune import needed
+    from iamiou_benchmarks.running.pipeline import make_plan, run_stage
+    from iamiou_benchmarks.running.runfile import load_run
+    from iamiou_benchmarks.running.tune import needed
 
     plan = make_plan(load_run(run, changes), seed, cache, device)
     predict = plan.run.stage("predict")

@@ -19,7 +19,7 @@ from iamiou_benchmarks.claims._balanced_set import build_balanced, census_of, ch
 from iamiou_benchmarks.claims._model_scores import models_of
 from iamiou_benchmarks.claims._record import arguments, guarded, keep
 from iamiou_benchmarks.claims._statistics import Floats, word
-from iamiou_benchmarks.tables import markdown, read_results
+from iamiou_benchmarks.tables.results import markdown, read_results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,8 +172,8 @@ def _draw_mixes(record: dict[str, Any], axes: Axes) -> None:
 
 def main() -> None:
     """Do what the command does."""
-    from iamiou_benchmarks.data import DataOptions
-    from iamiou_benchmarks.shapes_devkit import folder_of, open_shapes
+    from iamiou_benchmarks.datasets.data import DataOptions
+    from iamiou_benchmarks.datasets.shapes_devkit import folder_of, open_shapes
 
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="folder with the finished stages")

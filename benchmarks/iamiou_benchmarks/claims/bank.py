@@ -19,9 +19,9 @@ import numpy as np
 
 from iamiou_benchmarks.claims._record import arguments, guarded, keep
 from iamiou_benchmarks.claims._statistics import of_spreads
-from iamiou_benchmarks.image_bank import bank_bytes, make_bank
-from iamiou_benchmarks.shapes import PRESETS
-from iamiou_benchmarks.tables import read_results
+from iamiou_benchmarks.datasets.shapes import PRESETS
+from iamiou_benchmarks.sfc.image_bank import bank_bytes, make_bank
+from iamiou_benchmarks.tables.results import read_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ def in_process(function: Callable[..., Any], *given: Any) -> Any:
 
 def rise_of(batch: int, crop: int, draws: int) -> int:
     """Return how far the memory of this process rises in two steps of SFC, the bank included, in bytes."""
-    from iamiou_benchmarks.memory import peak_memory, reset_peak
+    from iamiou_benchmarks.training.memory import peak_memory, reset_peak
 
     one_step(2, 32, 0)(0)  # what PyTorch takes once
     reset_peak("cpu")
@@ -109,11 +109,11 @@ def one_step(batch: int, crop: int, draws: int) -> Callable[[int], None]:
     import torch
     from torch import Tensor
 
-    from iamiou_benchmarks.image_bank import banked
     from iamiou_benchmarks.methods.sfc import Options, objective
     from iamiou_benchmarks.networks.build import Classifier, make_backbone
     from iamiou_benchmarks.networks.calibrated import Calibrated
-    from iamiou_benchmarks.runfile import load_run
+    from iamiou_benchmarks.running.runfile import load_run
+    from iamiou_benchmarks.sfc.image_bank import banked
 
     torch.manual_seed(0)
     torch.set_num_threads(1)

@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iamiou_benchmarks.cams.maps import load_maps
 from iamiou_benchmarks.claims import _noisy_maps
 from iamiou_benchmarks.claims._record import arguments, ends, guarded, keep
 from iamiou_benchmarks.claims._statistics import word
-from iamiou_benchmarks.data import DataSet
-from iamiou_benchmarks.maps import load_maps
-from iamiou_benchmarks.pipeline import Plan, make_plan, run_stage
-from iamiou_benchmarks.replicates import Floats, replicates_of, unpack
-from iamiou_benchmarks.runfile import Run, Stage, load_run
-from iamiou_benchmarks.verdicts import interval
+from iamiou_benchmarks.datasets.data import DataSet
+from iamiou_benchmarks.running.pipeline import Plan, make_plan, run_stage
+from iamiou_benchmarks.running.replicates import Floats, replicates_of, unpack
+from iamiou_benchmarks.running.runfile import Run, Stage, load_run
+from iamiou_benchmarks.tables.verdicts import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from iamiou_benchmarks.claims._record import arguments, ends, guarded, keep
 from iamiou_benchmarks.claims._statistics import Floats, of_mean, word
-from iamiou_benchmarks.tables import read_results
+from iamiou_benchmarks.tables.results import read_results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

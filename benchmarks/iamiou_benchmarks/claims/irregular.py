@@ -28,13 +28,13 @@ from iamiou_benchmarks.claims._compactness import (
 from iamiou_benchmarks.claims._record import arguments, ends, guarded, keep, points, verdict
 from iamiou_benchmarks.claims._scored_sets import TITLES, ScoredSet, count, finished, open_real, wide
 from iamiou_benchmarks.claims._statistics import Floats, clustered, spearman
-from iamiou_benchmarks.replicates import image_weights
-from iamiou_benchmarks.verdicts import interval
+from iamiou_benchmarks.running.replicates import image_weights
+from iamiou_benchmarks.tables.verdicts import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from iamiou_benchmarks.pipeline import Plan
+    from iamiou_benchmarks.running.pipeline import Plan
 
 SEEDS = 5
 #: Weightings of the images.

@@ -21,8 +21,8 @@ from iamiou_benchmarks.claims._disturb import KINDS, Ids, disturb, semantic_of
 from iamiou_benchmarks.claims._record import arguments, guarded, keep, points, verdict
 from iamiou_benchmarks.claims._scored_sets import TITLES, ScoredSet, count, open_real, open_shapes
 from iamiou_benchmarks.claims._statistics import Floats
-from iamiou_benchmarks.replicates import image_weights
-from iamiou_benchmarks.verdicts import interval
+from iamiou_benchmarks.running.replicates import image_weights
+from iamiou_benchmarks.tables.verdicts import interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,9 +18,9 @@ from scipy.stats import binom
 
 from iamiou_benchmarks.claims._record import arguments, ends, guarded, keep
 from iamiou_benchmarks.claims._statistics import Floats, clustered, of_mean, spearman, word
-from iamiou_benchmarks.replicates import unpack
-from iamiou_benchmarks.tables import read_results
-from iamiou_benchmarks.verdicts import interval
+from iamiou_benchmarks.running.replicates import unpack
+from iamiou_benchmarks.tables.results import read_results
+from iamiou_benchmarks.tables.verdicts import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

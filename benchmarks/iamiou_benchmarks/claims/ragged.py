@@ -24,15 +24,15 @@ from iamiou_benchmarks.claims._compactness import compactness_of
 from iamiou_benchmarks.claims._record import arguments, guarded, keep, points, verdict
 from iamiou_benchmarks.claims._scored_sets import finished, wide
 from iamiou_benchmarks.claims._statistics import Floats
-from iamiou_benchmarks.replicates import image_weights
-from iamiou_benchmarks.verdicts import interval
+from iamiou_benchmarks.running.replicates import image_weights
+from iamiou_benchmarks.tables.verdicts import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from iamiou_benchmarks.data import DataSet
-    from iamiou_benchmarks.pipeline import Plan
-    from iamiou_benchmarks.work import Show
+    from iamiou_benchmarks.datasets.data import DataSet
+    from iamiou_benchmarks.running.pipeline import Plan
+    from iamiou_benchmarks.stage.work import Show
 
 SEEDS = 5
 DRAWS = 1000
@@ -83,8 +83,8 @@ def _mean(pairs: Sequence[tuple[Any, Any]]) -> list[float | None]:
 def _seen(plan: Plan, depth: float) -> Counts:
     """Count what a trained network makes of the test scenes with dents so deep."""
     from iamiou_benchmarks.methods import predict
-    from iamiou_benchmarks.scoring import score_maps
-    from iamiou_benchmarks.work import Log, Work
+    from iamiou_benchmarks.stage.scoring import score_maps
+    from iamiou_benchmarks.stage.work import Log, Work
 
     stage = plan.run.stage("predict")
     if not depth:
@@ -100,7 +100,7 @@ def _seen(plan: Plan, depth: float) -> Counts:
 
 def ragged_data(plan: Plan, depth: float) -> DataSet:
     """Open the scenes of a plan's test images with ragged outlines; all else in them is drawn alike."""
-    from iamiou_benchmarks.data import open_data
+    from iamiou_benchmarks.datasets.data import open_data
 
     knobs = {**plan.run.data.knobs, "ragged": depth, "train": 1, "dev": 1}  # only test is looked at
     return open_data(replace(plan.run.data, knobs=knobs), plan.cache)

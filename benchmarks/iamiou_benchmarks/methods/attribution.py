@@ -17,16 +17,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from iamiou.errors import InputError
-from iamiou_benchmarks.batches import normalised, resized
-from iamiou_benchmarks.data import Image
-from iamiou_benchmarks.maps import ClassMaps, Maps, strided
+from iamiou_benchmarks.cams.maps import ClassMaps, Maps, strided
+from iamiou_benchmarks.cams.seeds import score_seeds
+from iamiou_benchmarks.datasets.data import Image, resized
 from iamiou_benchmarks.methods import classifier
 from iamiou_benchmarks.networks.build import Classifier
 from iamiou_benchmarks.networks.vit import VisionTransformer
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.stages import stage_options
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage.options import stage_options
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import normalised
 
 VERSION = 1
 INPUTS = ("classifier",)

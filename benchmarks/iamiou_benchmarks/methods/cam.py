@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from iamiou_benchmarks.batches import normalised, scaled
-from iamiou_benchmarks.data import Image
-from iamiou_benchmarks.maps import ClassMaps
+from iamiou_benchmarks.cams.maps import ClassMaps
+from iamiou_benchmarks.cams.seeds import score_seeds
+from iamiou_benchmarks.datasets.data import Image
 from iamiou_benchmarks.methods import classifier
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.stages import stage_options
-from iamiou_benchmarks.trainer import precision
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage.options import stage_options
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import normalised, scaled
+from iamiou_benchmarks.training.trainer import precision
 
 VERSION = 1
 INPUTS = ("classifier",)

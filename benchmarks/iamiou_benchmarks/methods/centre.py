@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import write_labels
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.cams.maps import ClassMaps, best_class, load_maps
+from iamiou_benchmarks.cams.seeds import write_labels
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
 
 VERSION = 1
 INPUTS: tuple[str, ...] = ()

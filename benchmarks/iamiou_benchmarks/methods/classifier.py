@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from iamiou_benchmarks import artefacts
-from iamiou_benchmarks.batches import Cut, normalised, sampler, scaled
 from iamiou_benchmarks.networks.build import Classifier, freeze, groups, make_backbone, seeded
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
-from iamiou_benchmarks.scoring import mean_average_precision
-from iamiou_benchmarks.stages import ADDED, stage_options
-from iamiou_benchmarks.trainer import Batch, Objective, Schedule, precision, train
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage import artefacts
+from iamiou_benchmarks.stage.options import ADDED, stage_options
+from iamiou_benchmarks.stage.scoring import mean_average_precision
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import Cut, normalised, sampler, scaled
+from iamiou_benchmarks.training.trainer import Batch, Objective, Schedule, precision, train
 
 VERSION = 1
 INPUTS: tuple[str, ...] = ()

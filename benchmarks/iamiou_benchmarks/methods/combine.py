@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iamiou.errors import ImageError, InputError
-from iamiou_benchmarks.maps import ClassMaps, Maps, load_maps, strided
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.cams.maps import ClassMaps, Maps, load_maps, strided
+from iamiou_benchmarks.cams.seeds import score_seeds
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
 
 VERSION = 1
 INPUTS: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from pathlib import Path
 from iamiou.errors import ImageError, InputError, Problem, ProblemsFound
 from iamiou.masks import write_label_map
 from iamiou.predictions import open_predictions
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage.work import Work
 
 VERSION = 1
 INPUTS: tuple[str, ...] = ()

@@ -19,20 +19,20 @@ from torch.nn import functional
 
 from iamiou.errors import InputError
 from iamiou.masks import write_label_map
-from iamiou_benchmarks import artefacts
-from iamiou_benchmarks.affinity import affinities, partners, walk
-from iamiou_benchmarks.batches import VOID, Cut, normalised, read_labels, sampler, scaled, shrunk
-from iamiou_benchmarks.data import Image
-from iamiou_benchmarks.maps import ClassMaps, best_class, load_maps
+from iamiou_benchmarks.cams.affinity import affinities, partners, walk
+from iamiou_benchmarks.cams.maps import ClassMaps, best_class, load_maps
+from iamiou_benchmarks.cams.seeds import score_seeds
+from iamiou_benchmarks.datasets.data import Image
 from iamiou_benchmarks.methods import classifier
 from iamiou_benchmarks.networks.boundary import BoundaryNet
 from iamiou_benchmarks.networks.build import make_backbone, seeded
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.stages import ADDED
-from iamiou_benchmarks.trainer import Batch, Objective, Schedule, precision, train
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage import artefacts
+from iamiou_benchmarks.stage.options import ADDED
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import VOID, Cut, normalised, read_labels, sampler, scaled, shrunk
+from iamiou_benchmarks.training.trainer import Batch, Objective, Schedule, precision, train
 
 VERSION = 1
 INPUTS = ("cam", "classifier")
@@ -140,7 +140,7 @@ def write_confident(work: Work, options: Options) -> None:
         (label, score), unit = best_class(maps), maps.threshold if options.relative else 1.0
         sure, perhaps = (np.where(score > unit * t, label, 0) for t in (options.foreground, options.background))
         if options.crf:
-            from iamiou_benchmarks.crf import of_labels
+            from iamiou_benchmarks.cams.crf import of_labels
 
             image = work.data.read(image_id)
             sure, perhaps = (of_labels(image, x.astype(np.uint8)) for x in (sure, perhaps))

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from iamiou.errors import ImageError, InputError, Problem, ProblemsFound
-from iamiou_benchmarks.maps import ClassMaps, load_maps, strided
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.cams.maps import ClassMaps, load_maps, strided
+from iamiou_benchmarks.cams.seeds import score_seeds
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
 
 VERSION = 1
 INPUTS: tuple[str, ...] = ()

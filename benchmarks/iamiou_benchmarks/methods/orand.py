@@ -20,17 +20,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from iamiou.errors import InputError
-from iamiou_benchmarks import artefacts
-from iamiou_benchmarks.batches import ahead, kept
-from iamiou_benchmarks.maps import ClassMaps, Maps, load_maps, strided
+from iamiou_benchmarks.cams.maps import ClassMaps, Maps, load_maps, strided
+from iamiou_benchmarks.cams.seeds import score_seeds
 from iamiou_benchmarks.methods.combine import together
 from iamiou_benchmarks.networks.build import seeded
 from iamiou_benchmarks.networks.fcn import make_fcn
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.trainer import Batch, Objective, Sample, Schedule, precision, train
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage import artefacts
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import ahead, kept
+from iamiou_benchmarks.training.trainer import Batch, Objective, Sample, Schedule, precision, train
 
 VERSION = 1
 INPUTS = ("or", "and")

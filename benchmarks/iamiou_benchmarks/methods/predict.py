@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from iamiou.masks import write_label_map
-from iamiou_benchmarks.batches import normalised, scaled
-from iamiou_benchmarks.data import Image
+from iamiou_benchmarks.datasets.data import Image
 from iamiou_benchmarks.methods import segment
 from iamiou_benchmarks.networks.deeplab import at_size
-from iamiou_benchmarks.stages import stage_options
-from iamiou_benchmarks.trainer import precision
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage.options import stage_options
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import normalised, scaled
+from iamiou_benchmarks.training.trainer import precision
 
 VERSION = 1
 INPUTS = ("segment",)
@@ -62,7 +62,7 @@ def write_predictions(work: Work, options: Options, split: str, folder: Path) ->
         with precision(trained.precision, work.device):
             scores = probabilities(model, image, options, work.device)
         if options.crf:
-            from iamiou_benchmarks.crf import of_probabilities
+            from iamiou_benchmarks.cams.crf import of_probabilities
 
             scores = of_probabilities(image, scores)
         write_label_map(path, scores.argmax(0).astype(np.uint8))

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iamiou_benchmarks import artefacts
-from iamiou_benchmarks.batches import normalised
 from iamiou_benchmarks.networks.build import features, make_backbone, seeded
-from iamiou_benchmarks.scoring import mean_average_precision
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage import artefacts
+from iamiou_benchmarks.stage.scoring import mean_average_precision
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import normalised
 
 VERSION = 1
 INPUTS: tuple[str, ...] = ()

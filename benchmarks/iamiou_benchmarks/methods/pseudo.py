@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from iamiou.masks import write_label_map
-from iamiou_benchmarks.maps import best_class, load_maps
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.cams.maps import best_class, load_maps
+from iamiou_benchmarks.stage.work import Work
 
 VERSION = 1
 INPUTS = ("cam",)
@@ -38,7 +38,7 @@ def run(work: Work, options: Options) -> None:
         used = maps.threshold if options.threshold < 0 else options.threshold
         seeds = np.where(score > used, label, 0).astype(np.uint8)
         if options.crf:
-            from iamiou_benchmarks.crf import of_labels
+            from iamiou_benchmarks.cams.crf import of_labels
 
             seeds = of_labels(work.data.read(image_id), seeds)
         write_label_map(path, seeds)

@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iamiou.errors import InputError
-from iamiou_benchmarks import artefacts, ewc
-from iamiou_benchmarks.batches import VOID, Cut, read_labels, sampler, shrunk
 from iamiou_benchmarks.methods import classifier
 from iamiou_benchmarks.networks.build import freeze, groups, make_backbone, seeded
 from iamiou_benchmarks.networks.deeplab import DeepLab, at_size, make_deeplab
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
-from iamiou_benchmarks.phases import check_phases, phased, scaled_cut, scaled_data, scaled_labels
-from iamiou_benchmarks.size_weights import weighted_cross_entropy, weights_of
-from iamiou_benchmarks.stages import ADDED, stage_options
-from iamiou_benchmarks.trainer import Batch, Objective, Sample, Schedule, train
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage import artefacts
+from iamiou_benchmarks.stage.options import ADDED, stage_options
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training import ewc
+from iamiou_benchmarks.training.batches import VOID, Cut, read_labels, sampler, shrunk
+from iamiou_benchmarks.training.phases import check_phases, phased, scaled_cut, scaled_data, scaled_labels
+from iamiou_benchmarks.training.size_weights import weighted_cross_entropy, weights_of
+from iamiou_benchmarks.training.trainer import Batch, Objective, Sample, Schedule, train
 
 VERSION = 1
 INPUTS = ("pseudo", "classifier")

@@ -23,20 +23,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from iamiou.errors import InputError
-from iamiou_benchmarks import artefacts
-from iamiou_benchmarks.batches import VOID, Cut, sampler
-from iamiou_benchmarks.calibrated_maps import MapOptions, check_maps, write_maps
-from iamiou_benchmarks.distribution import class_groups, distribution_coefficient, extra_samples, image_counts
-from iamiou_benchmarks.image_bank import ImageBank, bank_bytes, banked, make_bank
+from iamiou_benchmarks.cams.seeds import score_seeds
 from iamiou_benchmarks.methods import classifier
 from iamiou_benchmarks.networks.build import groups
 from iamiou_benchmarks.networks.calibrated import Calibrated, View
 from iamiou_benchmarks.networks.weights import arrays_of, load_arrays
-from iamiou_benchmarks.prototypes import correlated, of_maximum_1, prototype_maps, seeds_of, with_background
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.shared_gradients import SharedGradients, make_shared_gradients
-from iamiou_benchmarks.trainer import Batch, Objective, train
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.sfc.calibrated_maps import MapOptions, check_maps, write_maps
+from iamiou_benchmarks.sfc.distribution import class_groups, distribution_coefficient, extra_samples, image_counts
+from iamiou_benchmarks.sfc.image_bank import ImageBank, bank_bytes, banked, make_bank
+from iamiou_benchmarks.sfc.prototypes import correlated, of_maximum_1, prototype_maps, seeds_of, with_background
+from iamiou_benchmarks.sfc.shared_gradients import SharedGradients, make_shared_gradients
+from iamiou_benchmarks.stage import artefacts
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import VOID, Cut, sampler
+from iamiou_benchmarks.training.trainer import Batch, Objective, train
 
 VERSION = 1
 INPUTS: tuple[str, ...] = ()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from iamiou_benchmarks.calibrated_maps import MapOptions, check_maps, write_maps
+from iamiou_benchmarks.cams.seeds import score_seeds
 from iamiou_benchmarks.methods import sfc
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.stages import stage_options
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.sfc.calibrated_maps import MapOptions, check_maps, write_maps
+from iamiou_benchmarks.stage.options import stage_options
+from iamiou_benchmarks.stage.work import Work
 
 VERSION = 1
 INPUTS = ("sfc",)

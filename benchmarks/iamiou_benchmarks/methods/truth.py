@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from iamiou.masks import write_label_map
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage.work import Work
 
 VERSION = 1
 INPUTS: tuple[str, ...] = ()

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iamiou_benchmarks.batches import normalised
-from iamiou_benchmarks.data import Image
-from iamiou_benchmarks.maps import load_maps
+from iamiou_benchmarks.cams.maps import load_maps
+from iamiou_benchmarks.cams.seeds import score_seeds
+from iamiou_benchmarks.datasets.data import Image
 from iamiou_benchmarks.methods import irn
-from iamiou_benchmarks.scoring import ids_of
-from iamiou_benchmarks.seeds import score_seeds
-from iamiou_benchmarks.work import Work
+from iamiou_benchmarks.stage.scoring import ids_of
+from iamiou_benchmarks.stage.work import Work
+from iamiou_benchmarks.training.batches import normalised
 
 VERSION = 1
 INPUTS = ("cam",)

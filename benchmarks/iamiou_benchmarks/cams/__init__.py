@@ -1,0 +1,1 @@
+"""Class maps: their files, seeds made of them, affinities, CRF."""

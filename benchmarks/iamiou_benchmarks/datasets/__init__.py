@@ -1,0 +1,1 @@
+"""Data sets: VOC, COCO, voc-mini, folders, and the generated `shapes`."""

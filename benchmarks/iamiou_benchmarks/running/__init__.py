@@ -1,0 +1,1 @@
+"""Runs: run files, stages, what a stage gets and leaves, campaigns, dry runs."""

@@ -1,0 +1,1 @@
+"""Parts of SFC: distribution coefficient, image bank, prototypes, calibrated maps, pushes."""

@@ -1,0 +1,1 @@
+"""What trains networks, whatever the method: loop, batches, losses, processes."""
