@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from iamiou_benchmarks.claims._command import claim
+from iamiou_benchmarks.status_line import StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +39,9 @@ def _run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group()
 def bench() -> None:
     """Weakly supervised baselines: from image labels to scored predictions."""
+
+
+bench.add_command(claim)
 
 
 @bench.command("run")
@@ -82,7 +87,7 @@ def run(
     from iamiou_benchmarks.running.pipeline import execute
 
     compile_kernels()
-    with _Line() as show:
+    with StatusLine() as show:
         result = execute(plan, folder, resume=resume, show=show)
     _print_result(result)
     if (folder / "predictions").is_dir():
@@ -120,7 +125,7 @@ def fill_(
         click.echo("\n".join(fill_lines(todo, Path(results), stages)))
         return
     _prepare(threads)
-    with _Line() as show:
+    with StatusLine() as show:
         fill(todo, Path(results), stages, device, click.echo, show)
 
 
@@ -150,7 +155,7 @@ def stage(
     plan = _plan(name, seed, device, changes, cache)
     chosen = plan.run.stage(stage)
     compile_kernels()
-    with _Line() as show:
+    with StatusLine() as show:
         folder = run_stage(plan, chosen, resume=resume, show=show)
     click.echo(f"Wrote {folder}")
 
@@ -186,7 +191,7 @@ def tune(
     for path in filter(None, (out, figure)):
         check_writable(Path(path))
     _prepare(threads)
-    with _Line() as show:
+    with StatusLine() as show:
         found = list(trials(name, option, values, seed, Path(cache) if cache else _CACHE, device, show))
     record = record_of(name, option, seed, device, found)
     click.echo("\n".join(markdown(lines_of(record))))
@@ -209,7 +214,7 @@ def convert_cams_(source: str, out: str, layout: str, entry: str | None, allow_p
     from iamiou_benchmarks.cams.cam_files import convert_cams
 
     check_writable(Path(out), folder=True)
-    with _Line() as show:
+    with StatusLine() as show:
         number = convert_cams(Path(source), Path(out), layout, entry or "", allow_pickle=allow_pickle, show=show)
     click.echo(f"Wrote {counted(number, 'file')} to {out}")
 
@@ -274,22 +279,3 @@ def _print_result(result: dict[str, Any]) -> None:
             click.echo(f"{record['name']:<12} {split:<14}{cells}{record['seconds']:>10.1f}{extra}")
     for note in result["claims_used"]:
         click.echo(f"Note: {note}.")
-
-
-class _Line:
-    """One line on the terminal's error stream that is written over; nothing where there is no terminal."""
-
-    def __enter__(self) -> Callable[[str], None] | None:
-        if not sys.stderr.isatty():
-            self.status: Any = None
-            return None
-        from rich.console import Console
-
-        self.status = Console(stderr=True).status("Starting")
-        self.status.start()
-        update: Callable[[str], None] = self.status.update
-        return update
-
-    def __exit__(self, *_: object) -> None:
-        if self.status is not None:
-            self.status.stop()

@@ -4,7 +4,7 @@ What stands between ``<!-- table NAME -->`` and ``<!-- end -->`` is made anew by
 ``<!-- trials NAME -->`` stand the trials in ``results/dev/NAME.json``, which ``iamiou bench tune`` has written; below
 ``<!-- costs NAME -->`` what the stages of those runs took, by results of a quiet machine in ``results/cost``; below
 ``<!-- walks walks -->`` what the random walks took; below ``<!-- claim NAME -->`` what ``claims/NAME.py`` says of
-``results/claims/NAME.json``, which ``python -m iamiou_benchmarks.claims.NAME`` has written.
+``results/claims/NAME.json``, which ``iamiou bench claim NAME`` has written.
 """
 
 from __future__ import annotations

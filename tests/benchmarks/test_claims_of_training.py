@@ -146,7 +146,7 @@ def test_the_record_is_that_of_the_committed_results():
     if not path.exists():
         pytest.skip("there is no record yet")
     made = json.loads(json.dumps(precision.measure(read_results())))
-    told = "make it anew: python -m iamiou_benchmarks.claims.precision"
+    told = f"make it anew: iamiou bench claim precision --out {path}"
     assert made == json.loads(path.read_text(encoding="utf-8")), told
 
 

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from iamiou.errors import InputError
 from iamiou.labels import ClassList
 from iamiou.pairs import PairCounter, Rule
 from iamiou.scores import headline
-from iamiou_benchmarks.claims import _statistics, components, irregular, noise, ragged
+from iamiou_benchmarks.claims import _statistics, claim_module, components, irregular, known_claims, noise, ragged
 from iamiou_benchmarks.claims._disturb import VOID, classes_of
+from iamiou_benchmarks.claims._record import Asked
 from iamiou_benchmarks.claims._scored_sets import Pair, ScoredSet, count, open_real
+from iamiou_benchmarks.cli import bench
 from iamiou_benchmarks.datasets.shapes import PRESETS, scene
 from iamiou_benchmarks.tables.results import RESULTS
 
@@ -124,9 +127,9 @@ def test_blocks_of_claims_are_made_from_the_records(tmp_path):
     made = renewed(text)
     record = json.loads((RESULTS / "claims" / "components.json").read_text(encoding="utf-8"))
     assert made == text.replace("\nold\n", "\n\n" + "\n".join(components.lines(record)) + "\n\n")
-    with pytest.raises(InputError, match=r"no claim 'nothing'; there are .*components"):
+    with pytest.raises(InputError, match=r"no claim 'nothing'. It can be .*components"):
         renewed("<!-- claim nothing -->\n<!-- end -->")
-    with pytest.raises(InputError, match=r"python -m iamiou_benchmarks.claims.noise"):
+    with pytest.raises(InputError, match=r"iamiou bench claim noise --out"):
         renewed("<!-- claim noise -->\n<!-- end -->", tmp_path)
 
 
@@ -147,10 +150,38 @@ def test_real_records_start_from_the_real_scores(real_data: Path):
     assert kept["scores"] == {name: round(found[name], 6) for name in noise.SCORES}
 
 
-@pytest.mark.parametrize("module", [noise, components, irregular])
-def test_a_missing_folder_is_named_in_one_sentence(module, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["claim", "--real", str(tmp_path / "none")])
-    with pytest.raises(SystemExit) as ended:
-        module.main()
-    assert ended.value.code == 2
-    assert "IAMIOU_REAL_DATA" in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["noise", "components", "irregular"])
+def test_a_missing_folder_is_named_in_one_sentence(name, tmp_path):
+    found = CliRunner().invoke(bench, ["claim", name, "--real", str(tmp_path / "none")])
+    assert isinstance(found.exception, InputError)
+    assert "IAMIOU_REAL_DATA" in str(found.exception)
+
+
+def test_every_claim_can_be_asked_for():
+    pytest.importorskip("torch")
+    for name in known_claims():
+        module = claim_module(name)
+        assert set(module.TAKES) <= set(Asked.__dataclass_fields__)
+        assert all(callable(getattr(module, part)) for part in ("record_of", "lines", "draw"))
+
+
+def test_the_command_prints_and_keeps_what_the_record_says(tmp_path, monkeypatch):
+    record = json.loads((RESULTS / "claims" / "components.json").read_text(encoding="utf-8"))
+    monkeypatch.setattr(components, "record_of", lambda asked: record)
+    out, figure = tmp_path / "a.json", tmp_path / "a.png"
+    given = ["--out", str(out), "--figure", str(figure), "--cache", "nowhere"]
+    found = CliRunner(env={"IAMIOU_REAL_DATA": "nowhere"}).invoke(bench, ["claim", "components", *given])
+    assert found.exit_code == 0, found.output
+    assert found.output == "\n".join(components.lines(record)) + "\n"
+    assert json.loads(out.read_text(encoding="utf-8")) == record
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_option_that_a_claim_has_no_use_for_is_refused_and_one_of_the_environment_is_not():
+    found = CliRunner().invoke(bench, ["claim", "components", "--train", "2"])
+    assert found.exit_code == 2
+    assert "has no use for --train" in found.output
+    found = CliRunner(env={"IAMIOU_REAL_DATA": "nowhere"}).invoke(bench, ["claim", "precision"])
+    assert found.exit_code == 0, found.output
+    found = CliRunner().invoke(bench, ["claim", "nois"])
+    assert "Did you mean 'noise'?" in str(found.exception)

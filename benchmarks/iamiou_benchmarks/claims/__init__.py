@@ -1,7 +1,7 @@
-"""Claims and open questions of the papers, each put to the test by one module and one command.
+"""Claims and open questions of the papers, each put to the test by one module: ``iamiou bench claim NAME``.
 
-``python -m iamiou_benchmarks.claims.NAME`` measures, and writes ``results/claims/NAME.json`` and a figure; the module's
-``lines(record)`` says in Markdown what the record holds, with a verdict.
+A module has ``record_of(asked)``, which measures; ``TAKES``, what of `Asked` it has a use for; ``lines(record)``, which
+says in Markdown what the record holds, with a verdict; and ``draw(record)``, its figure.
 """
 
 from __future__ import annotations
@@ -9,8 +9,31 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
-from iamiou.errors import InputError
+from iamiou.errors import InputError, near_miss
+
+
+def known_claims() -> list[str]:
+    """Return the names of the claims.
+
+    >>> "noise" in known_claims()
+    True
+    """
+    return sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
+
+
+def claim_module(name: str) -> Any:
+    """Return the module of a claim.
+
+    Raises
+    ------
+    InputError
+        If there is no such claim.
+    """
+    if name not in known_claims():
+        raise InputError(f"There is no claim '{name}'. {near_miss(name, known_claims())}")
+    return importlib.import_module(f"iamiou_benchmarks.claims.{name}")
 
 
 def claim_lines(name: str, results: Path) -> list[str]:
@@ -21,12 +44,8 @@ def claim_lines(name: str, results: Path) -> list[str]:
     InputError
         If there is no such claim, or no record of it.
     """
-    record = results / "claims" / f"{name}.json"
-    known = sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_"))
-    if name not in known:
-        raise InputError(f"There is no claim '{name}'; there are {', '.join(known)}.")
+    module, record = claim_module(name), results / "claims" / f"{name}.json"
     if not record.is_file():
-        raise InputError(f"{record} is missing; `python -m iamiou_benchmarks.claims.{name}` makes it.")
-    module = importlib.import_module(f"iamiou_benchmarks.claims.{name}")
+        raise InputError(f"{record} is missing; `iamiou bench claim {name} --out {record}` makes it.")
     found: list[str] = module.lines(json.loads(record.read_text(encoding="utf-8")))
     return found

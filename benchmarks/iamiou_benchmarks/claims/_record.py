@@ -1,53 +1,75 @@
-"""What every claim's command does: read arguments, and keep a record and a figure."""
+"""What all claims share: what the command is asked for, and how figures are kept and shown."""
 
 from __future__ import annotations
 
-import argparse
-import io
-import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from iamiou.errors import InputError
-from iamiou.masks import write_bytes
+import numpy as np
+
 from iamiou_benchmarks.claims._statistics import word
-from iamiou_benchmarks.tables.results import RESULTS
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-#: Where the figures of the docs lie, in a checkout.
-IMAGES = Path(__file__).parents[3] / "docs" / "images"
+    from iamiou_benchmarks.stage.work import Show
 
 
-def arguments(about: str) -> argparse.ArgumentParser:
-    """Return a parser of what all commands take: where results are read, where record and figure go."""
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder with the results of the runs")
-    parser.add_argument("--out", type=Path, default=RESULTS / "claims", help="folder for the record")
-    parser.add_argument("--images", type=Path, default=IMAGES, help="folder for the figure")
-    return parser
+@dataclass(frozen=True)
+class Asked:
+    """What a claim is asked for; a claim names in ``TAKES`` what it has a use for.
+
+    Parameters
+    ----------
+    results : Path
+        Folder with the results of the runs.
+    cache : Path
+        Where ``iamiou bench`` keeps stages.
+    real : Path
+        Folder with ``voc/``, ``coco/`` and ``predictions/``.
+    device : str
+    train : int
+        Seeds for which stages that are missing may be trained.
+    times : bool
+        Time steps as well.
+    show : callable, optional
+        Told what is being done.
+    """
+
+    results: Path
+    cache: Path = Path("runs/stages")
+    real: Path = Path()
+    device: str = "cpu"
+    train: int = 0
+    times: bool = False
+    show: Show | None = None
 
 
-def keep(name: str, record: dict[str, Any], figure: Figure, asked: argparse.Namespace) -> None:
-    """Write the record and the figure of a claim."""
-    asked.out.mkdir(parents=True, exist_ok=True)
-    asked.images.mkdir(parents=True, exist_ok=True)
-    write_bytes(asked.out / f"{name}.json", (json.dumps(record, indent=1) + "\n").encode())
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
-    write_bytes(asked.images / f"{name}.png", file.getvalue())
+def short(value: float | None, digits: int = 6) -> float | None:
+    """Return a number as it is kept in a record, None where it is undefined.
+
+    >>> short(0.12345678), short(float("nan")), short(None)
+    (0.123457, None, None)
+    """
+    return None if value is None or np.isnan(value) else round(float(value), digits)
 
 
-def guarded(work: Callable[[], None]) -> None:
-    """Do the work of a command; a user's mistake ends it with one sentence and the code 2."""
-    try:
-        work()
-    except InputError as e:
-        sys.stderr.write(f"Error: {e}\n")
-        raise SystemExit(2) from e
+def shorts(values: Iterable[float | None], digits: int = 6) -> list[float | None]:
+    """Return numbers as they are kept in a record.
+
+    >>> shorts([0.12345678, float("nan")], 3)
+    [0.123, None]
+    """
+    return [short(v, digits) for v in values]
+
+
+def cell(value: float | None, sign: str = "") -> str:
+    """Return a score in points as a cell of a table.
+
+    >>> cell(0.1234), cell(0.1234, "+"), cell(None)
+    ('12.3', '+12.3', '–')
+    """
+    return "–" if value is None else f"{100 * value:{sign}.1f}"
 
 
 def ends(low: float | None, high: float | None, factor: float = 1.0, digits: int = 2) -> str:

@@ -21,7 +21,11 @@ from iamiou.ground_truth import GroundTruth, open_ground_truth
 from iamiou.labels import COCO, VOC, ClassList
 from iamiou.pairs import PairCounter, Rule
 from iamiou.predictions import Predictions, open_predictions
+from iamiou.scores import headline
+from iamiou.sums import means_of, ratios, summarise, weighted
 from iamiou_benchmarks.claims._disturb import VOID, Ids, classes_of
+from iamiou_benchmarks.claims._statistics import Floats
+from iamiou_benchmarks.running.replicates import image_weights
 
 if TYPE_CHECKING:
     from iamiou_benchmarks.running.pipeline import Plan
@@ -75,6 +79,15 @@ def count(scored: ScoredSet, maps: Iterable[tuple[Ids, Ids | None]], seed: int) 
     for pair, (semantic, instance) in zip(scored.pairs, maps, strict=True):
         counter.add(pair.image_id, pair.predictions[seed % len(pair.predictions)], semantic, instance)
     return counter.counts()
+
+
+def scores_and_draws(counts: Counts, bins: tuple[int, ...], names: Sequence[str], draws: int) -> tuple[Floats, Floats]:
+    """Return the scores with these names, (S,), and what they are under weightings of the images, (draws, S)."""
+    summary = summarise(counts, bins)
+    means = [next(m for m in summary.scores if m.name == name) for name in names]
+    drawn = means_of(means, ratios(summary, weighted(summary, image_weights(summary.images, draws))))
+    found = headline(counts, bins)
+    return np.array([found[name] for name in names]), drawn
 
 
 def _pair(image_id: str, truth: GroundTruth, opened: Sequence[Predictions]) -> Pair:

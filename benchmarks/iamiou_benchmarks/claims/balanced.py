@@ -1,6 +1,6 @@
 """Ordinary and size-balanced test sets: how alike mIoU and IA-mIoU order the models, and which ones change place.
 
-``python -m iamiou_benchmarks.claims.balanced --cache runs/stages`` scores every model of the committed results on the
+``iamiou bench claim balanced`` scores every model of the committed results on the
 test images of `shapes small`, on a size-balanced selection of them by ``iamiou build``, and on mixes with a rising
 share of small objects (`size_mix`). The predictions are those that ``iamiou bench fill shapes-small-`` has left there.
 """
@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from iamiou_benchmarks.claims._balanced import COLUMNS, DATA, PER_CELL, measure
 from iamiou_benchmarks.claims._balanced_set import build_balanced, census_of, chosen_images
 from iamiou_benchmarks.claims._model_scores import models_of
-from iamiou_benchmarks.claims._record import arguments, guarded, keep
+from iamiou_benchmarks.claims._record import Asked
 from iamiou_benchmarks.claims._statistics import Floats, word
 from iamiou_benchmarks.tables.results import markdown, read_results
 
@@ -28,6 +28,22 @@ if TYPE_CHECKING:
 _TITLES = tuple(f"{score}, {name}" for score, name in COLUMNS)
 #: Places by which a model has to move to be coloured.
 _FAR = 2
+
+
+TAKES = ("results", "cache")
+
+
+def record_of(asked: Asked) -> dict[str, Any]:
+    """Let ``iamiou build`` choose a balanced set, and score every model on both."""
+    from iamiou_benchmarks.datasets.data import DataOptions
+    from iamiou_benchmarks.datasets.shapes_devkit import folder_of, open_shapes
+
+    options = DataOptions(preset=DATA.rpartition("-")[2])
+    data = open_shapes(options, asked.cache)
+    with tempfile.TemporaryDirectory() as room:
+        built = build_balanced(data, folder_of(options, asked.cache) / "JPEGImages", Path(room), PER_CELL)
+        chosen = chosen_images(built)
+    return measure(models_of(read_results(asked.results), DATA, asked.cache), census_of(data), chosen)
 
 
 def lines(record: dict[str, Any]) -> list[str]:
@@ -168,24 +184,3 @@ def _draw_mixes(record: dict[str, Any], axes: Axes) -> None:
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8)
     axes.set_title("scores by the size mix of the test set", fontsize=9)
-
-
-def main() -> None:
-    """Do what the command does."""
-    from iamiou_benchmarks.datasets.data import DataOptions
-    from iamiou_benchmarks.datasets.shapes_devkit import folder_of, open_shapes
-
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="folder with the finished stages")
-    asked = parser.parse_args()
-    options = DataOptions(preset=DATA.rpartition("-")[2])
-    data = open_shapes(options, asked.cache)
-    with tempfile.TemporaryDirectory() as room:
-        built = build_balanced(data, folder_of(options, asked.cache) / "JPEGImages", Path(room), PER_CELL)
-        chosen = chosen_images(built)
-    record = measure(models_of(read_results(asked.results), DATA, asked.cache), census_of(data), chosen)
-    keep("balanced", record, draw(record), asked)
-
-
-if __name__ == "__main__":
-    guarded(main)

@@ -1,6 +1,6 @@
 """SFC's image bank: its memory and time, the age of its crops, and the spread of rare classes' scores over seeds.
 
-``python -m iamiou_benchmarks.claims.bank --cache runs/stages`` measures memory here, and reads ages from the logs of
+``iamiou bench claim bank`` measures memory here, and reads ages from the logs of
 finished stages `sfc` and scores from the committed results. With ``--times`` it also times steps, which wants a quiet
 machine: steps with and without the bank in turns, so that only their ratio counts.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iamiou_benchmarks.claims._record import arguments, guarded, keep
+from iamiou_benchmarks.claims._record import Asked, shorts
 from iamiou_benchmarks.claims._statistics import of_spreads
 from iamiou_benchmarks.datasets.shapes import PRESETS
 from iamiou_benchmarks.sfc.image_bank import bank_bytes, make_bank
@@ -45,6 +45,14 @@ RARITIES = (5, 27, 100, 500)
 #: Runs with and without the bank, and what of the stage `sfc` is compared.
 COMPARED = (("sfc-ce", "sfc-nobank", "SFC with and without the bank"), ("sfc-onlybank", "sfc-plain", "the bank alone"))
 SCORES = ("IoU_Few", "IoU_Many")
+
+
+TAKES = ("results", "cache", "times")
+
+
+def record_of(asked: Asked) -> dict[str, Any]:
+    """Measure memory and time, read ages and scores."""
+    return measure(read_results(asked.results), asked.cache, times=asked.times)
 
 
 def measure(results: Sequence[dict[str, Any]], cache: Path, *, times: bool = False) -> dict[str, Any]:
@@ -179,12 +187,8 @@ def spreads(results: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
                 [known[name, s]["classes"]["means"]["sfc"]["train"][score] for s in seeds] for name in (banked, bare)
             )
             kept = {"with": [round(v, 5) for v in with_], "without": [round(v, 5) for v in without]}
-            ratio = [_short(v) for v in of_spreads(with_, without)]
+            ratio = shorts(of_spreads(with_, without), 4)
             yield {"text": text, "score": score, "seeds": seeds, **kept, "ratio": ratio}
-
-
-def _short(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 4)
 
 
 def smallest(seeds: int) -> float:
@@ -280,17 +284,3 @@ def draw(record: dict[str, Any]) -> Figure:
     axes.set_title("; ".join(dict.fromkeys(row["text"] for row in record["spreads"])), fontsize=8)
     axes.set_ylabel("IoU of the maps on train, %; a mark a seed")
     return figure
-
-
-def main() -> None:
-    """Do what the command does."""
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="folder with the finished stages")
-    parser.add_argument("--times", action="store_true", help="time steps as well; wants a quiet machine")
-    asked = parser.parse_args()
-    made = measure(read_results(asked.results), asked.cache, times=asked.times)
-    keep("bank", made, draw(made), asked)
-
-
-if __name__ == "__main__":
-    guarded(main)

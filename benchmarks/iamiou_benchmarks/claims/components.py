@@ -1,15 +1,13 @@
 """Connected components of the truth in place of annotated objects: what they do to the instance-aware scores.
 
-``python -m iamiou_benchmarks.claims.components --real DIR --cache DIR`` scores the same predictions twice, on VOC, COCO
+``iamiou bench claim components --real DIR`` scores the same predictions twice, on VOC, COCO
 and `shapes`: against annotated objects, and against components of the class masks. mIoU is the same by definition.
 Intervals are over images, by the rule of ``iamiou compare``.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from iamiou.replicates import replicate
 from iamiou.scores import bin_names, bin_of, headline
 from iamiou.sums import summarise
 from iamiou_benchmarks.claims._disturb import VOID, Ids
-from iamiou_benchmarks.claims._record import arguments, guarded, keep, points, verdict
+from iamiou_benchmarks.claims._record import Asked, cell, points, short, verdict
 from iamiou_benchmarks.claims._scored_sets import (
     TITLES,
     ScoredSet,
@@ -44,6 +42,16 @@ SPECK = 100
 RUN = "shapes-small-irn-ce"
 RESAMPLES = 1000
 WAYS = ("annotated", "components", "without specks")
+
+
+TAKES = ("cache", "real")
+
+
+def record_of(asked: Asked) -> dict[str, Any]:
+    """Score the real sets and `shapes` either way."""
+    sets = [*(open_real(name, asked.real) for name in TITLES), open_shapes(RUN, 1, asked.cache)]
+    truths = (("VOC, derived objects", voc_truth(asked.real)), ("COCO, annotated objects", coco_truth(asked.real)))
+    return measure(sets, truths)
 
 
 def measure(sets: Iterable[ScoredSet], truths: Iterable[tuple[str, GroundTruth]]) -> dict[str, Any]:
@@ -81,7 +89,7 @@ def _of_set(scored: ScoredSet) -> dict[str, Any]:
     row: dict[str, Any] = {"name": scored.name, "title": scored.title, "images": len(scored.pairs), "ways": {}}
     for way, each in counts.items():
         found = headline(each, scored.bins)
-        row["ways"][way] = {"objects": _sizes(each, scored.bins), "scores": {s: _short(found[s]) for s in SCORES}}
+        row["ways"][way] = {"objects": _sizes(each, scored.bins), "scores": {s: short(found[s]) for s in SCORES}}
     row["difference"] = _difference(counts["components"], counts["annotated"], scored.bins)
     return row | {"difference without specks": _difference(counts["without specks"], counts["annotated"], scored.bins)}
 
@@ -97,11 +105,7 @@ def _difference(a: Counts, b: Counts, bins: tuple[int, ...]) -> dict[str, list[f
     means = [next(m for m in parts[0].scores if m.name == name) for name in SCORES]
     drawn = replicate(parts, (-1, 1), means, RESAMPLES, np.random.Generator(np.random.PCG64(0)))
     values: list[Floats] = [drawn.value, *drawn.interval()]
-    return {name: [_short(v[k]) for v in values] for k, name in enumerate(SCORES)}
-
-
-def _short(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 6)
+    return {name: [short(v[k]) for v in values] for k, name in enumerate(SCORES)}
 
 
 def _of_truth(title: str, truth: GroundTruth) -> dict[str, Any]:
@@ -143,7 +147,7 @@ def lines(record: dict[str, Any]) -> list[str]:
             name = f"components of {record['speck']} px and more" if way == "without specks" else way
             cells = [f"{one['title']} ({one['images']} images)" if k == 0 else "", name]
             cells += [str(sum(each["objects"].values())), str(next(iter(each["objects"].values())))]
-            found.append(f"| {' | '.join([*cells, *(_cell(each['scores'][s]) for s in SCORES)])} |")
+            found.append(f"| {' | '.join([*cells, *(cell(each['scores'][s]) for s in SCORES)])} |")
     return [*found, "", *_difference_lines(record), "", *_truth_lines(record)]
 
 
@@ -165,11 +169,11 @@ def _difference_lines(record: dict[str, Any]) -> list[str]:
             cells = [
                 one["title"],
                 score,
-                _cell(value, "+"),
+                cell(value, "+"),
                 points(interval),
                 verdict(interval),
             ]
-            found.append(f"| {' | '.join([*cells, _cell(other, '+'), points(least)])} |")
+            found.append(f"| {' | '.join([*cells, cell(other, '+'), points(least)])} |")
     return found
 
 
@@ -179,10 +183,6 @@ def _truth_lines(record: dict[str, Any]) -> list[str]:
     found = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     names = ("title", "images", "objects", "components", "single", "specks", "parted", "joined")
     return found + [f"| {' | '.join(str(one[n]) for n in names)} |" for one in record["truths"]]
-
-
-def _cell(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{100 * value:{sign}.1f}"
 
 
 def draw(record: dict[str, Any]) -> Figure:
@@ -203,24 +203,3 @@ def draw(record: dict[str, Any]) -> Figure:
         axes.legend(fontsize=7, loc="upper left")
     figure.axes[0].set_ylabel("per cent")
     return figure
-
-
-def main() -> None:
-    """Read arguments, score, and keep what comes out."""
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--real", type=Path, default=os.environ.get("IAMIOU_REAL_DATA", "."), help="the real sets")
-    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="stages of `iamiou bench`")
-    asked = parser.parse_args()
-
-    def work() -> None:
-        root = Path(asked.real)
-        sets = [*(open_real(name, root) for name in TITLES), open_shapes(RUN, 1, asked.cache)]
-        truths = (("VOC, derived objects", voc_truth(root)), ("COCO, annotated objects", coco_truth(root)))
-        record = measure(sets, truths)
-        keep("components", record, draw(record), asked)
-
-    guarded(work)
-
-
-if __name__ == "__main__":
-    main()

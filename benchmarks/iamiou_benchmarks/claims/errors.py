@@ -1,6 +1,6 @@
 """ORANDNet's gain against how far the errors of its two classifiers correlate.
 
-``python -m iamiou_benchmarks.claims.errors --cache runs/stages --train 2`` reads the class maps of finished stages; for
+``iamiou bench claim errors --train 2`` reads the class maps of finished stages; for
 seeds below `--train` it trains the refining networks that are missing, under a minute each, and nothing else.
 
 An error is a pixel and a class that the image shows where the map, above or below its threshold, disagrees with the
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from iamiou_benchmarks.cams.maps import load_maps
 from iamiou_benchmarks.claims import _noisy_maps
-from iamiou_benchmarks.claims._record import arguments, ends, guarded, keep
+from iamiou_benchmarks.claims._record import Asked, ends, shorts
 from iamiou_benchmarks.claims._statistics import word
 from iamiou_benchmarks.datasets.data import DataSet
 from iamiou_benchmarks.running.pipeline import Plan, make_plan, run_stage
@@ -88,6 +88,14 @@ def run_of(setting: Setting) -> Run:
     if setting.before_or:
         either = replace(either, options=replace(either.options, noise=setting.before_or))
     return Run(setting.name, "", base.data, (*before, *last, either, both, base.stage("orand")))
+
+
+TAKES = ("cache", "train", "device")
+
+
+def record_of(asked: Asked) -> dict[str, Any]:
+    """Read class maps, and train what may be trained."""
+    return measure(asked.cache, asked.train, asked.device)
 
 
 def measure(cache: Path, train: int, device: str) -> dict[str, Any]:
@@ -171,13 +179,9 @@ def _verdicts(rows: list[dict[str, Any]], drawn: dict[tuple[str, int], Floats]) 
                 [gain_of(row[apart, s], row[apart, s]) - gain_of(row[alike, s], row[alike, s]) for s in seeds]
             )
             moved = np.stack([drawn[apart, s] - drawn[alike, s] for s in seeds])
-            verdict["correlation"] = _three(phi.mean(), *interval(phi, phi[:, None]))
-            verdict["gain"] = _three(gain.mean(), *interval(gain, moved))
+            verdict["correlation"] = shorts([phi.mean(), *interval(phi, phi[:, None])], 5)
+            verdict["gain"] = shorts([gain.mean(), *interval(gain, moved)], 5)
         yield verdict
-
-
-def _three(*values: float) -> list[float | None]:
-    return [None if np.isnan(v) else round(float(v), 5) for v in values]
 
 
 def summary(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -251,18 +255,3 @@ def draw(record: dict[str, Any]) -> Figure:
     if record["rows"]:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=7)
     return figure
-
-
-def main() -> None:
-    """Do what the command does."""
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="folder with the finished stages")
-    parser.add_argument("--train", type=int, default=0, help="train what is missing for so many seeds")
-    parser.add_argument("--device", default="cpu")
-    asked = parser.parse_args()
-    made = measure(asked.cache, asked.train, asked.device)
-    keep("errors", made, draw(made), asked)
-
-
-if __name__ == "__main__":
-    guarded(main)

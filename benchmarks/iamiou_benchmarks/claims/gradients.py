@@ -1,6 +1,6 @@
 """Which way training pushes the weights of frequent and of rare classes on the features that they share.
 
-``python -m iamiou_benchmarks.claims.gradients --cache runs/stages`` reads the logs of finished stages `sfc`. The claim
+``iamiou bench claim gradients`` reads the logs of finished stages `sfc`. The claim
 is Zhao et al.'s (SFC, AAAI 2024, arXiv 2401.11719): weights grow in head classes and fall in tail classes. A push is
 minus the gradient, as a mean over the steps; see `shared_gradients` for what counts as shared.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iamiou_benchmarks.claims._record import arguments, ends, guarded, keep
+from iamiou_benchmarks.claims._record import Asked, ends
 from iamiou_benchmarks.claims._statistics import Floats, of_mean, word
 from iamiou_benchmarks.tables.results import read_results
 
@@ -33,6 +33,14 @@ RUNS = {
 #: Windows of the trajectory.
 WINDOWS = 20
 NAMES = ("push_many", "push_few", "up_many", "up_few")
+
+
+TAKES = ("results", "cache")
+
+
+def record_of(asked: Asked) -> dict[str, Any]:
+    """Read the logs of finished stages."""
+    return measure(read_results(asked.results), asked.cache)
 
 
 def measure(results: Iterable[dict[str, Any]], cache: Path) -> dict[str, Any]:
@@ -128,16 +136,3 @@ def draw(record: dict[str, Any]) -> Figure:
             axes.set_ylabel("push on shared features, summed up")
             axes.legend(fontsize=8)
     return figure
-
-
-def main() -> None:
-    """Do what the command does."""
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="folder with the finished stages")
-    asked = parser.parse_args()
-    made = measure(read_results(asked.results), asked.cache)
-    keep("gradients", made, draw(made), asked)
-
-
-if __name__ == "__main__":
-    guarded(main)

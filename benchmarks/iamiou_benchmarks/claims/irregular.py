@@ -1,13 +1,12 @@
 """Irregular shapes at fixed size: whether they score lower, and whether L_sb helps them more.
 
-``python -m iamiou_benchmarks.claims.irregular --real DIR --cache DIR`` looks at real objects with real predictions, and
+``iamiou bench claim irregular --real DIR`` looks at real objects with real predictions, and
 at the objects of `shapes`, whose outlines differ by class and by what covers them. Intervals are over images, and over
-seeds where there are some. The knob of `shapes` is turned by ``claims/ragged.py``.
+seeds where there are some. The knob of `shapes` is turned by `ragged`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from iamiou_benchmarks.claims._compactness import (
     objects_of,
     quartiles,
 )
-from iamiou_benchmarks.claims._record import arguments, ends, guarded, keep, points, verdict
+from iamiou_benchmarks.claims._record import Asked, ends, points, shorts, verdict
 from iamiou_benchmarks.claims._scored_sets import TITLES, ScoredSet, count, finished, open_real, wide
 from iamiou_benchmarks.claims._statistics import Floats, clustered, spearman
 from iamiou_benchmarks.running.replicates import image_weights
@@ -49,6 +48,15 @@ SOURCES = {
     "irnvit": "IRN, second backbone",
     "truth": "full masks",
 }
+
+
+TAKES = ("cache", "real", "device")
+
+
+def record_of(asked: Asked) -> dict[str, Any]:
+    """Measure real objects and those of `shapes`."""
+    real = measure_real(open_real(name, asked.real) for name in TITLES)
+    return {"schema": 1, "real": real, "shapes": measure_shapes(asked.cache, asked.device)}
 
 
 def measure_real(sets: Iterable[ScoredSet]) -> list[dict[str, Any]]:
@@ -76,12 +84,12 @@ def _against(objects: Objects, scores: Sequence[Floats], images: tuple[str, ...]
         "objects": len(score),
         "in bands": int((quarter >= 0).sum()),
         "spearman": round(float(spearman(score, objects.compactness)), 4),
-        "at equal size": _short(at_equal_size(objects, score)),
-        "within class": _short(at_equal_size(objects, score, within_class=True)),
-        "compactness": _short([objects.compactness[quarter == q].mean() for q in range(4)]),
-        "quartiles": _short(value.mean(0)),
-        "missed": _short([np.mean([(s[quarter == q] < MISSED).mean() for s in scores]) for q in range(4)]),
-        "apart": _short([apart.mean(), *limits]),
+        "at equal size": shorts(at_equal_size(objects, score)),
+        "within class": shorts(at_equal_size(objects, score, within_class=True)),
+        "compactness": shorts([objects.compactness[quarter == q].mean() for q in range(4)]),
+        "quartiles": shorts(value.mean(0)),
+        "missed": shorts([np.mean([(s[quarter == q] < MISSED).mean() for s in scores]) for q in range(4)]),
+        "apart": shorts([apart.mean(), *limits]),
     }
 
 
@@ -123,11 +131,7 @@ def _gains(objects: Objects, gains: Sequence[Floats], images: tuple[str, ...]) -
     value = np.array([[g[quarter == q].mean() for q in range(4)] for g in gains])
     more = value[:, 0] - value[:, 3]
     limits = interval(more, np.array([d[:, 0] - d[:, 3] for d in drawn]))
-    return {"gains": _short(value.mean(0)), "more": _short([more.mean(), *limits])}
-
-
-def _short(values: Iterable[float]) -> list[float | None]:
-    return [None if np.isnan(v) else round(float(v), 6) for v in values]
+    return {"gains": shorts(value.mean(0)), "more": shorts([more.mean(), *limits])}
 
 
 def lines(record: dict[str, Any]) -> list[str]:
@@ -179,23 +183,3 @@ def draw(record: dict[str, Any]) -> Figure:
         axes.legend(fontsize=7, loc="upper left")
     figure.axes[-1].axhline(0, color="grey", linewidth=0.5)
     return figure
-
-
-def main() -> None:
-    """Read arguments, measure, and keep what comes out."""
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--real", type=Path, default=os.environ.get("IAMIOU_REAL_DATA", "."), help="the real sets")
-    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="stages of `iamiou bench`")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="for stages that are missing")
-    asked = parser.parse_args()
-
-    def work() -> None:
-        real = measure_real(open_real(name, Path(asked.real)) for name in TITLES)
-        record = {"schema": 1, "real": real, "shapes": measure_shapes(asked.cache, asked.device)}
-        keep("irregular", record, draw(record), asked)
-
-    guarded(work)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,27 +1,22 @@
 """How far annotation noise moves IA-mIoU, and how far mIoU: the same predictions against disturbed truths.
 
-``python -m iamiou_benchmarks.claims.noise --real DIR --cache DIR`` disturbs the annotation of three real sets and of
+``iamiou bench claim noise --real DIR`` disturbs the annotation of three real sets and of
 `shapes` in six ways, at three strengths each, with five seeds. What is compared is the absolute change of the two
 scores; its interval resamples images and seeds at once, as all verdicts here do.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iamiou.counts import Counts
-from iamiou.scores import headline
-from iamiou.sums import means_of, ratios, summarise, weighted
 from iamiou_benchmarks.claims._disturb import KINDS, Ids, disturb, semantic_of
-from iamiou_benchmarks.claims._record import arguments, guarded, keep, points, verdict
-from iamiou_benchmarks.claims._scored_sets import TITLES, ScoredSet, count, open_real, open_shapes
+from iamiou_benchmarks.claims._record import Asked, cell, points, short, shorts, verdict
+from iamiou_benchmarks.claims._scored_sets import TITLES, ScoredSet, count, open_real, open_shapes, scores_and_draws
 from iamiou_benchmarks.claims._statistics import Floats
-from iamiou_benchmarks.running.replicates import image_weights
 from iamiou_benchmarks.tables.verdicts import interval
 
 if TYPE_CHECKING:
@@ -39,6 +34,14 @@ DRAWS = 1000
 RUN = "shapes-small-irn-ce"
 
 
+TAKES = ("cache", "real")
+
+
+def record_of(asked: Asked) -> dict[str, Any]:
+    """Disturb and score the real sets and `shapes`."""
+    return measure([*(open_real(name, asked.real) for name in TITLES), open_shapes(RUN, SEEDS, asked.cache)])
+
+
 def measure(sets: Iterable[ScoredSet]) -> dict[str, Any]:
     """Return the record: for every set, kind and strength how far the scores move."""
     return {"schema": 1, "seeds": SEEDS, "draws": DRAWS, "sets": [_of_set(s) for s in sets]}
@@ -47,19 +50,22 @@ def measure(sets: Iterable[ScoredSet]) -> dict[str, Any]:
 def _of_set(scored: ScoredSet) -> dict[str, Any]:
     seeds = range(SEEDS)
     clean = [count(scored, ((p.semantic, p.instance) for p in scored.pairs), s) for s in seeds]
-    before = [_scores(c, scored.bins) for c in clean]
+    before = [scores_and_draws(c, scored.bins, SCORES, DRAWS) for c in clean]
     rows = []
     for kind, unit in KINDS.items():
         for strength in STRENGTHS[unit]:
             once = kind in SURE and len(scored.pairs[0].predictions) == 1
-            after = [_scores(noisy(scored, kind, strength, s), scored.bins) for s in (range(1) if once else seeds)]
+            after = [
+                scores_and_draws(noisy(scored, kind, strength, s), scored.bins, SCORES, DRAWS)
+                for s in (range(1) if once else seeds)
+            ]
             changes = [
                 (a[0] - b[0], a[1] - b[1]) for a, b in zip(after * SEEDS if once else after, before, strict=True)
             ]
             rows.append({"kind": kind, "strength": strength, **_row(changes)})
     base = np.mean([b[0] for b in before], 0)
     head = {"name": scored.name, "title": scored.title, "images": len(scored.pairs)}
-    head |= {"instances": len(clean[0].instances), "scores": dict(zip(SCORES, _short(base), strict=True))}
+    head |= {"instances": len(clean[0].instances), "scores": dict(zip(SCORES, shorts(base), strict=True))}
     return head | {"rows": rows}
 
 
@@ -73,15 +79,6 @@ def noisy(scored: ScoredSet, kind: str, strength: float, seed: int) -> Counts:
             yield semantic_of(instance, pair.classes), instance
 
     return count(scored, maps(), seed)
-
-
-def _scores(counts: Counts, bins: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """Return the scores, (S,), and what they are under weightings of the images, (DRAWS, S)."""
-    summary = summarise(counts, bins)
-    means = [next(m for m in summary.scores if m.name == name) for name in SCORES]
-    drawn = means_of(means, ratios(summary, weighted(summary, image_weights(summary.images, DRAWS))))
-    found = headline(counts, bins)
-    return np.array([found[name] for name in SCORES]), drawn
 
 
 def _row(changes: Sequence[tuple[Floats, Floats]]) -> dict[str, Any]:
@@ -99,11 +96,7 @@ def _mean(value: Floats, drawn: Floats) -> tuple[float | None, list[float | None
     """Return a mean with its interval, None where a score is undefined."""
     if np.isnan(value).any():
         return None, [None, None]
-    return _short([value.mean()])[0], _short(interval(value, drawn))
-
-
-def _short(values: Iterable[float]) -> list[float | None]:
-    return [None if np.isnan(v) else round(float(v), 6) for v in values]
+    return short(value.mean()), shorts(interval(value, drawn))
 
 
 def lines(record: dict[str, Any]) -> list[str]:
@@ -111,11 +104,11 @@ def lines(record: dict[str, Any]) -> list[str]:
     heads = ["truth and predictions", "noise", *SCORES, "IA-mIoU moves more by", "95 % interval", "verdict"]
     found = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for one in record["sets"]:
-        scores = [_cell(one["scores"][s], "") for s in SCORES]
+        scores = [cell(one["scores"][s]) for s in SCORES]
         what = f"{one['title']} ({one['images']} images, {one['instances']} objects)"
         found.append(f"| {' | '.join([what, 'none', *scores, '', '', ''])} |")
         for row in (r for r in one["rows"] if _middle(r)):
-            cells = ["", _noise(row), *(_cell(row["change"][s]) for s in SCORES), _cell(row["more"])]
+            cells = ["", _noise(row), *(cell(row["change"][s], "+") for s in SCORES), cell(row["more"], "+")]
             found.append(f"| {' | '.join([*cells, points(row['more_interval']), _word(row)])} |")
     return [*found, "", *_verdict_lines(record)]
 
@@ -165,10 +158,6 @@ def _noise(row: dict[str, Any]) -> str:
     return f"{row['kind']}, {row['strength']} px" if unit == "px" else f"{row['kind']}, {100 * row['strength']:.0f} %"
 
 
-def _cell(value: float | None, sign: str = "+") -> str:
-    return "–" if value is None else f"{100 * value:{sign}.1f}"
-
-
 def draw(record: dict[str, Any]) -> Figure:
     """Draw the change of both scores by strength, one panel a kind."""
     from matplotlib.figure import Figure
@@ -195,22 +184,3 @@ def _draw_set(axes: Axes, rows: list[dict[str, Any]], colour: str, title: str) -
         low, high = (np.array([100 * r["interval"][name][e] for r in rows]) for e in (0, 1))
         bars = np.maximum(0, [y - low, high - y])
         axes.errorbar(x, y, bars, fmt=f"{style}o", color=colour, markersize=3, linewidth=1, label=f"{name}, {title}")
-
-
-def main() -> None:
-    """Read arguments, disturb, score, and keep what comes out."""
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--real", type=Path, default=os.environ.get("IAMIOU_REAL_DATA", "."), help="the real sets")
-    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="stages of `iamiou bench`")
-    asked = parser.parse_args()
-
-    def work() -> None:
-        sets = [*(open_real(name, Path(asked.real)) for name in TITLES), open_shapes(RUN, SEEDS, asked.cache)]
-        record = measure(sets)
-        keep("noise", record, draw(record), asked)
-
-    guarded(work)
-
-
-if __name__ == "__main__":
-    main()

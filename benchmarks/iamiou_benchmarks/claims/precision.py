@@ -1,6 +1,6 @@
 """What tells how good a network pseudo-masks make: their mIoU, or their precision.
 
-``python -m iamiou_benchmarks.claims.precision`` reads the committed results. Every set of pseudo-masks trains the same
+``iamiou bench claim precision`` reads the committed results. Every set of pseudo-masks trains the same
 network from the same weights with plain cross-entropy. For five sources there are three sets: at the threshold that is
 best on dev, and at a low and a high one that each cost a tenth of the mIoU on dev, so that they part in precision and
 recall and hardly in mIoU. Sets of one source are no independent witnesses: intervals draw whole sources.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from iamiou_benchmarks.claims._record import arguments, ends, guarded, keep
+from iamiou_benchmarks.claims._record import Asked, ends, short
 from iamiou_benchmarks.claims._statistics import Floats, clustered, of_mean, spearman, word
 from iamiou_benchmarks.running.replicates import unpack
 from iamiou_benchmarks.tables.results import read_results
@@ -44,6 +44,14 @@ LEAST = 3
 _CHANCE = 0.025
 
 Results = dict[tuple[str, int], dict[str, Any]]
+
+
+TAKES = ("results",)
+
+
+def record_of(asked: Asked) -> dict[str, Any]:
+    """Read the results and correlate."""
+    return measure(read_results(asked.results))
 
 
 def measure(results: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -117,7 +125,7 @@ def _equal(known: Results) -> dict[str, Any]:
             )
     low, high = of_mean([row["network"] for row in rows.values()])
     mean = float(np.mean([row["network"] for row in rows.values()])) if rows else None
-    return {"sources": rows, "mean": _short(mean), "low": _short(low), "high": _short(high)}
+    return {"sources": rows, "mean": short(mean, 5), "low": short(low, 5), "high": short(high, 5)}
 
 
 def _gap(high: dict[str, Any], low: dict[str, Any]) -> list[float]:
@@ -158,10 +166,6 @@ def most_by_chance(pairs: int) -> int:
     (0, 4)
     """
     return int(binom.ppf(1 - _CHANCE, pairs, _CHANCE))
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else round(value, 5)
 
 
 def lines(record: dict[str, Any]) -> list[str]:
@@ -245,14 +249,3 @@ def draw(record: dict[str, Any]) -> Figure:
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.supxlabel("circle: threshold best on dev; down and up: a low and a high one that cost a tenth", fontsize=8)
     return figure
-
-
-def main() -> None:
-    """Do what the command does."""
-    asked = arguments(__doc__.splitlines()[0]).parse_args()
-    made = measure(read_results(asked.results))
-    keep("precision", made, draw(made), asked)
-
-
-if __name__ == "__main__":
-    guarded(main)

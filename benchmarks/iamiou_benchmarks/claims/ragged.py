@@ -1,15 +1,14 @@
 """Ragged outlines at equal area: what they cost networks that have learnt from smooth ones, with CE and with L_sb.
 
-``python -m iamiou_benchmarks.claims.ragged --cache DIR`` draws the test scenes of `shapes` again with the knob
+``iamiou bench claim ragged`` draws the test scenes of `shapes` again with the knob
 ``ragged`` turned up: the same objects at the same places with the same area, but for dents in their outlines. Networks
 trained on smooth outlines see them, so that what is measured is the outline and its being unfamiliar, together.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,10 @@ import numpy as np
 
 from iamiou.counts import Counts
 from iamiou.report import load
-from iamiou.scores import headline
-from iamiou.sums import means_of, ratios, summarise, weighted
 from iamiou_benchmarks.claims._compactness import compactness_of
-from iamiou_benchmarks.claims._record import arguments, guarded, keep, points, verdict
-from iamiou_benchmarks.claims._scored_sets import finished, wide
+from iamiou_benchmarks.claims._record import Asked, points, short, shorts, verdict
+from iamiou_benchmarks.claims._scored_sets import finished, scores_and_draws, wide
 from iamiou_benchmarks.claims._statistics import Floats
-from iamiou_benchmarks.running.replicates import image_weights
 from iamiou_benchmarks.tables.verdicts import interval
 
 if TYPE_CHECKING:
@@ -42,7 +38,15 @@ RAGGED = (0.0, 0.2, 0.4)
 SCORES = ("mIoU", "IA-mIoU", "IA_S")
 
 
-def measure(cache: Path, device: str, tell: Show) -> dict[str, Any]:
+TAKES = ("cache", "device")
+
+
+def record_of(asked: Asked) -> dict[str, Any]:
+    """Predict on ragged scenes and score."""
+    return measure(asked.cache, asked.device, asked.show)
+
+
+def measure(cache: Path, device: str, show: Show | None = None) -> dict[str, Any]:
     """Return scores of CE and L_sb on the same scenes with smooth and with ragged outlines."""
     found, shapes = [], {}
     for source in SOURCES:
@@ -51,8 +55,9 @@ def measure(cache: Path, device: str, tell: Show) -> dict[str, Any]:
             for seed in range(SEEDS):
                 plan = finished(f"shapes-small-{source}-{loss}", seed, cache, device)
                 for depth in RAGGED:
-                    tell(f"{source}, {loss}, seed {seed}, ragged {depth}")
-                    drawn[loss, seed, depth] = _scores(_seen(plan, depth), plan.data.bins)
+                    if show:
+                        show(f"{source}, {loss}, seed {seed}, ragged {depth}")
+                    drawn[loss, seed, depth] = scores_and_draws(_seen(plan, depth), plan.data.bins, SCORES, DRAWS)
         found += [_row(source, depth, drawn) for depth in RAGGED]
         shapes = {str(depth): round(mean_compactness(plan, depth), 4) for depth in RAGGED}
     return {"schema": 1, "seeds": SEEDS, "compactness": shapes, "rows": found}
@@ -66,7 +71,7 @@ def _row(source: str, depth: float, drawn: dict[tuple[str, int, float], tuple[Fl
             [tuple(part[..., k] for part in drawn[loss, seed, d]) for seed in range(SEEDS)]
             for loss, d in (("ce", depth), ("sb", depth), ("ce", RAGGED[0]), ("sb", RAGGED[0]))
         )
-        row["scores"][name] = _short([float(np.mean([v for v, _ in ce]))])[0]
+        row["scores"][name] = short(float(np.mean([v for v, _ in ce])))
         row["change"][name] = _mean([(a[0] - b[0], a[1] - b[1]) for a, b in zip(ce, smooth, strict=True)])
         gain = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(ce, sb, strict=True)]
         before = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(smooth, smooth_sb, strict=True)]
@@ -77,7 +82,7 @@ def _row(source: str, depth: float, drawn: dict[tuple[str, int, float], tuple[Fl
 
 def _mean(pairs: Sequence[tuple[Any, Any]]) -> list[float | None]:
     value, drawn = (np.array([p[k] for p in pairs]) for k in (0, 1))
-    return _short([value.mean(), *interval(value, drawn)])
+    return shorts([value.mean(), *interval(value, drawn)])
 
 
 def _seen(plan: Plan, depth: float) -> Counts:
@@ -110,18 +115,6 @@ def mean_compactness(plan: Plan, depth: float) -> float:
     """Return the mean compactness of the test objects at a depth."""
     truth = (ragged_data(plan, depth) if depth else plan.data).truth_of("test")
     return float(np.mean([v for i in truth.ids for v in compactness_of(wide(truth.load(i)[1])).values()]))
-
-
-def _scores(counts: Counts, bins: tuple[int, ...]) -> tuple[Floats, Floats]:
-    summary = summarise(counts, bins)
-    means = [next(m for m in summary.scores if m.name == name) for name in SCORES]
-    drawn = means_of(means, ratios(summary, weighted(summary, image_weights(summary.images, DRAWS))))
-    found = headline(counts, bins)
-    return np.array([found[name] for name in SCORES]), drawn
-
-
-def _short(values: Iterable[float]) -> list[float | None]:
-    return [None if np.isnan(v) else round(float(v), 6) for v in values]
 
 
 def lines(record: dict[str, Any]) -> list[str]:
@@ -171,25 +164,3 @@ def draw(record: dict[str, Any]) -> Figure:
         axes.set_xticks(RAGGED)
     figure.axes[0].legend(fontsize=7)
     return figure
-
-
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
-def main() -> None:
-    """Read arguments, predict, and keep what comes out."""
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--cache", type=Path, default=Path("runs/stages"), help="stages of `iamiou bench`")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    asked = parser.parse_args()
-
-    def work() -> None:
-        record = measure(asked.cache, asked.device, _tell)
-        keep("ragged", record, draw(record), asked)
-
-    guarded(work)
-
-
-if __name__ == "__main__":
-    main()
