@@ -98,6 +98,7 @@ def run(
 @bench.command("fill")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--seeds", metavar="N", type=click.IntRange(1), help="Seeds 0 to N - 1.  [default: 5; of voc-mini 3]")
+@click.option("--only", metavar="SEED", type=click.IntRange(0), multiple=True, help="Of these seeds alone.")
 @click.option("--results", metavar="DIR", type=click.Path(), default="results", show_default=True, help="For results.")
 @click.option("--again", is_flag=True, help="Write all results again; finished stages are not repeated.")
 @click.option("--threads", metavar="N", type=click.IntRange(1), help="Of PyTorch.  [default: as it likes]")
@@ -107,6 +108,7 @@ def run(
 def fill_(
     names: tuple[str, ...],
     seeds: int | None,
+    only: tuple[int, ...],
     results: str,
     again: bool,
     threads: int | None,
@@ -117,7 +119,7 @@ def fill_(
     """Run what a table still lacks: NAME is a table, a run, or ends with - and begins the names of runs."""
     from iamiou_benchmarks.running.campaign import fill, missing
 
-    todo = missing(names, seeds, Path(results), again=again)
+    todo = missing(names, seeds, Path(results), only=only, again=again)
     stages = Path(cache) if cache else _CACHE
     if dry_run:
         from iamiou_benchmarks.tables.measured import fill_lines
@@ -240,11 +242,18 @@ def list_() -> None:
     show_default=True,
     help="What is printed.",
 )
-def table(name: str, results: str | None, style: str) -> None:
+@click.option("--figure", metavar="FILE.png", type=click.Path(dir_okay=False), help="Draw its verdicts.")
+def table(name: str, results: str | None, style: str, figure: str | None) -> None:
     """Make the table NAME out of results: the beginning of the names of its runs, such as shapes-small."""
-    from iamiou_benchmarks.tables.results import make_table
+    from iamiou.files import check_writable
+    from iamiou_benchmarks.running.pictures import write_figure
+    from iamiou_benchmarks.tables.results import draw_verdicts, make_table
 
-    click.echo(make_table(name, Path(results) if results else None, style), nl=False)
+    where = Path(results) if results else None
+    if figure:
+        check_writable(figure)
+        write_figure(draw_verdicts(name, where), Path(figure))
+    click.echo(make_table(name, where, style), nl=False)
 
 
 @bench.command("classes")

@@ -7,7 +7,6 @@ the threshold that goes with the maps.
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from numpy.typing import NDArray
 
 from iamiou.errors import IncompleteError
 from iamiou.labels import voc_palette
-from iamiou.masks import read_label_map, write_bytes
+from iamiou.masks import read_label_map
 from iamiou_benchmarks.cams.maps import ClassMaps, best_class, load_maps
 from iamiou_benchmarks.datasets.data import DataSet, Image
+from iamiou_benchmarks.running.pictures import write_figure
 from iamiou_benchmarks.running.pipeline import Plan, make_plan
 from iamiou_benchmarks.running.runfile import load_run
 from iamiou_benchmarks.stage.work import Log, Work
@@ -91,9 +91,7 @@ def main(cache: Path = _CACHE, figure: Path = _FIGURE, images: Sequence[str] = I
             if lines is not None and lines.any() and not lines.all():
                 each.contour(lines, levels=[0.5], colors="white", linewidths=0.8)
             each.set_title(title, fontsize=8, pad=2)
-    file = io.BytesIO()
-    sheet.savefig(file, format="png", dpi=100, metadata={"Software": None})
-    write_bytes(figure, file.getvalue())
+    write_figure(sheet, figure, 100)
 
 
 Made = tuple[NDArray[np.uint8], NDArray[np.bool_] | None]

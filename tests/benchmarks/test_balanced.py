@@ -208,3 +208,9 @@ def test_the_figure_can_be_drawn_from_the_committed_record(tmp_path):
     balanced.draw(record).savefig(tmp_path / "figure.png", dpi=110)
     with Image.open(tmp_path / "figure.png") as mine, Image.open(DOCS / "images" / "balanced.png") as shown:
         assert mine.size == shown.size
+
+
+def test_classes_without_objects_of_a_size_cannot_be_balanced():
+    lines = balanced._photographs([[0, 3, 1], [2, 0, 1], [0, 1, 1]])
+    assert lines[1].endswith("of its 3 classes 2 have no small object, 1 have no medium object.")
+    assert balanced._photographs(None) == balanced._photographs([[1, 1, 1]]) == []

@@ -12,10 +12,11 @@ torch = pytest.importorskip("torch")
 
 from iamiou.errors import InputError  # noqa: E402
 from iamiou_benchmarks.cams.maps import ClassMaps, load_maps  # noqa: E402
-from iamiou_benchmarks.claims import _noisy_maps, bank, errors, gradients  # noqa: E402
+from iamiou_benchmarks.claims import _noisy_maps, bank, errors, gradients, specks  # noqa: E402
 from iamiou_benchmarks.running.pipeline import Plan, run_stage  # noqa: E402
 from iamiou_benchmarks.running.runfile import Run, Stage, load_run  # noqa: E402
 from iamiou_benchmarks.sfc.image_bank import make_bank  # noqa: E402
+from iamiou_benchmarks.tables.results import RESULTS, read_results  # noqa: E402
 from tests.benchmarks.small_runs import little  # noqa: E402
 
 # Correlated errors
@@ -189,3 +190,56 @@ def test_memory_of_banks_is_what_the_formula_says():
     banks = bank.banks()
     assert all(row["formula"] == row["measured"] for row in banks.values())
     assert banks["VOC, as published"]["formula"] == 68_159_360
+
+
+# Specks
+
+
+def test_small_components_that_touch_no_object_are_counted_by_image():
+    rows = np.array([[0, 1, 168], [2, 1, 169], [2, 2, 3], [2, 2, 4]])  # image, class, area; small is below 13 x 13
+    report = SimpleNamespace(counts=SimpleNamespace(phantoms=rows, images=("a", "b", "c")), bins=(13, 19))
+    assert specks.small_phantoms(report).tolist() == [1, 0, 2]
+
+
+def test_fewer_specks_in_every_seed_are_confirmed(monkeypatch, tmp_path):
+    def load(path):
+        number = 2 if path.parent.name.endswith("one") else 1
+        phantoms = np.array([[k, 1, 5] for k in range(4) for _ in range(number)])
+        return SimpleNamespace(counts=SimpleNamespace(phantoms=phantoms, images=tuple("abcd")), bins=(13, 19))
+
+    monkeypatch.setattr(specks, "load", load)
+    made = [
+        {"run": f"shapes-small-{run}", "seed": seed, "stages": [{"name": "predict", "key": f"{seed}{key}"}]}
+        for run, key in (("orand-ce", "one"), ("orand-cephased", "many"))
+        for seed in range(3)
+    ]
+    record = json.loads(json.dumps(specks.measure(made, tmp_path)))
+    assert record["rows"] == [
+        {"loss": "CE", "seeds": [0, 1, 2], "without": [2.0] * 3, "with": [1.0] * 3, "fewer": [1.0] * 3}
+    ]
+    assert "| CE | 3 of 5 | 2.000 | 1.000 | +1.000 | +1.000 to +1.000 | confirmed, on shapes only |" in specks.lines(
+        record
+    )
+    assert specks.draw(record).axes
+
+
+# Records and results
+
+
+def record_of(name):
+    return json.loads((RESULTS / "claims" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_no_record_is_older_than_the_committed_results():
+    known = read_results()
+    seeds = {}
+    for r in known:
+        seeds.setdefault(r["run"].removeprefix("shapes-small-"), set()).add(r["seed"])
+    told = "a record lacks seeds or runs: make it anew with iamiou bench claim"
+    assert record_of("bank")["spreads"] == json.loads(json.dumps(list(bank.spreads(known)))), told
+    for name, runs in record_of("gradients")["runs"].items():
+        assert {r["seed"] for r in runs} == seeds[name], told
+    for row in record_of("specks")["rows"]:
+        assert set(row["seeds"]) == set.intersection(*(seeds[run] for run in specks.PAIRS[row["loss"]])), told
+    for model in record_of("balanced")["models"]:
+        assert model["seeds"] == len(seeds[model["name"]]), told

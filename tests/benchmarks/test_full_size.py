@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -10,9 +12,10 @@ from click.testing import CliRunner  # noqa: E402
 
 from iamiou.errors import InputError  # noqa: E402
 from iamiou_benchmarks.cli import bench  # noqa: E402
-from iamiou_benchmarks.networks.build import make_backbone  # noqa: E402
+from iamiou_benchmarks.networks.build import Classifier, make_backbone  # noqa: E402
+from iamiou_benchmarks.networks.fcn import make_fcn  # noqa: E402
 from iamiou_benchmarks.running.dry_run import run_lines, seconds_of  # noqa: E402
-from iamiou_benchmarks.running.full_size import Load, _forward, _step, loads  # noqa: E402
+from iamiou_benchmarks.running.full_size import Load, _count, _forward, _step, loads  # noqa: E402
 from iamiou_benchmarks.running.runfile import load_run  # noqa: E402
 from iamiou_benchmarks.training.trainer import Schedule  # noqa: E402
 
@@ -88,3 +91,50 @@ def test_a_dry_run_of_data_of_unknown_size_still_needs_it(tmp_path):
         load_run("shapes-tiny-cam-ce", ["data.knobs={train = 2, dev = 1, test = 1}"]), 0, tmp_path, "cpu", 20
     )
     assert sum("never measured" in line for line in lines) == 6
+
+
+def counted(name, stages, *changes):
+    """Count some stages of a run file, with small networks."""
+    run = load_run(name)
+    small = [c for c in SMALL if c.split(".")[0] in {stage.name for stage in run.stages}]
+    run = load_run(name, [*small, *changes])
+    found = loads(replace(run, stages=tuple(stage for stage in run.stages if stage.name in stages)))
+    assert [load.stage for load in found] == list(stages)
+    return found
+
+
+def test_sfcs_training_counts_drawn_crops_two_scales_and_correlations():
+    changes = ["sfc.network=small-cnn", "sfc.weights=", "sfc.frozen=[]", "sfc.sides=[4, 4]", "sfc.correlations=0"]
+
+    def load(*more):
+        return counted("voc-sfc-ce", ["sfc"], *changes, *more)[0]
+
+    published, looked, bare = load(), load("sfc.iterations=0"), load("sfc.draws=0")
+    assert published.images == 3966 * 16 + 1464 + 1449 + 10582 * 4  # crops; dev and test; four scales of train
+    trained = published.operations - looked.operations
+    assert trained == pytest.approx(20 / 16 * (bare.operations - looked.operations))
+    assert published.memory > bare.memory and load("sfc.correlations=2").operations > 1.1 * published.operations
+    with torch.device("meta"):
+        network = Classifier(make_backbone("small-cnn", "", 0), 20, "mean")
+    forward = _forward(network, 20, (512, 512)) * (1 + 0.5**2)
+    assert trained / (3966 * forward) == pytest.approx(3, rel=0.02)  # backward is twice forward; the heads are small
+    assert looked.operations > 10582 * 2 * (1 + 0.5**2 + 1.5**2 + 2**2) * _forward(network, 1, (375, 500))
+
+
+def test_orandnets_own_stages_are_counted():
+    changes = ["vit.network=small-vit", "vit.weights=", "vit.frozen=[]", "orand.network=small-fcn", "orand.weights="]
+
+    def load(*more):
+        return counted("voc-orand-ce", ["vit", "vitcam", "orand"], *changes, *more)
+
+    vit, attribution, orand = load()
+    assert vit.images == 26455 * 4 + 1464 + 1449 and attribution.images == 10582
+    assert load("vitcam.flip=true")[1].operations == 2 * attribution.operations
+    with torch.device("meta"):
+        network, refining = Classifier(make_backbone("small-vit", "", 0), 20, "token"), make_fcn("small-fcn")
+    # A look and, for each of 1.6 classes, a way back.
+    assert attribution.operations == pytest.approx(10582 * (1 + 2 * 1.6) * _forward(network, 1, (512, 512)))
+    each = _count(lambda: refining(torch.empty(1, 1, 375, 500, device="meta")))
+    learnt = orand.operations - 10582 * 1.6 * each
+    assert learnt / (5000 * 2 * each) == pytest.approx(3, rel=0.02)  # two maps a step
+    assert orand.memory > 2 * 4 * 375 * 500

@@ -106,7 +106,7 @@ def test_components_and_compactness_have_records_and_lines(quick):
     assert record["sets"][0]["ways"]["annotated"]["objects"]
     assert json.dumps(record) == json.dumps(components.measure([one], []))
     real = irregular.measure_real([scored(40, 1)])
-    assert irregular.lines({"real": real, "shapes": []})[2].count("|") == 13
+    assert irregular.lines({"real": real, "photographs": [], "shapes": []})[2].count("|") == 13
 
 
 @pytest.mark.parametrize("name", CLAIMS)

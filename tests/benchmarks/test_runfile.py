@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("torch")
 
 from iamiou.errors import InputError
+from iamiou_benchmarks.methods import segment
 from iamiou_benchmarks.running.runfile import list_runs, load_run
 
 
@@ -21,6 +24,31 @@ def test_every_committed_run_can_be_read_and_says_what_it_is(name):
     run = load_run(name)
     assert run.about and run.name == name
     assert run.stages[-1].name == "predict" or "seeds only" in run.about or name == "voc-mini-probe"
+    for stage in run.stages:
+        if stage.method == "segment":  # what it refuses, a run of hours would hear only at its end
+            segment.check(stage.options)
+
+
+@pytest.mark.parametrize("method", ["irn", "sfc", "orand"])
+def test_runs_at_full_size_of_one_method_differ_in_their_loss_alone(method):
+    for data, losses in (("voc", ("ce", "sw", "sb")), ("coco", ("ce", "sw", "sb") if method != "orand" else ("ce",))):
+        runs = [load_run(f"{data}-{method}-{loss}") for loss in losses]
+        assert [r.stage("segment").options.loss for r in runs] == ["CE", "L_sw", "L_sb"][: len(runs)]
+        for run in runs:
+            options = replace(run.stage("segment").options, loss="CE", lambda_=0.0)
+            assert options == replace(runs[0].stage("segment").options, lambda_=0.0)
+            assert [s for s in run.stages if s.name != "segment"] == [s for s in runs[0].stages if s.name != "segment"]
+            assert run.data == runs[0].data
+
+
+def test_published_runs_make_irns_labels_with_a_dense_crf_and_leave_predictions_alone():
+    names = [n for n in list_runs() if n.startswith(("voc-", "coco-")) and not n.startswith("voc-mini")]
+    assert len(names) == 18
+    for name in names:
+        run = load_run(name)
+        labels = {s.method: s.options.crf for s in run.stages if s.method in ("irn", "pseudo", "predict")}
+        walks = "irn" in labels
+        assert labels == {"pseudo": not walks, "predict": False} | ({"irn": True} if walks else {}), name
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from iamiou.errors import InputError
+from iamiou_benchmarks.datasets import shapes_devkit
 from iamiou_benchmarks.datasets.data import DataOptions, open_data
 from iamiou_benchmarks.datasets.shapes import PRESETS, SPLITS, Knobs, scene
 from iamiou_benchmarks.datasets.shapes_devkit import DIGESTS, knobs_of, scenes_digest
@@ -98,6 +99,20 @@ def test_occlusion_bounds_what_one_object_covers():
         )
 
     assert least(0.0) < least(0.9)
+
+
+def test_whoever_comes_second_takes_the_scenes_of_the_first(tmp_path, monkeypatch):
+    knobs, root = replace(KNOBS, train=1, dev=1, test=1), tmp_path / "scenes"
+    inner = shapes_devkit._write_scenes
+
+    def slower(part, *given):
+        inner(part, *given)
+        if not root.exists():
+            inner(root, *given)  # another process is done meanwhile
+
+    monkeypatch.setattr(shapes_devkit, "_write_scenes", slower)
+    shapes_devkit.write_devkit(knobs, 0, root)
+    assert [p.name for p in tmp_path.iterdir()] == ["scenes"]
 
 
 def test_devkit_is_written_once_and_read_by_the_library(tmp_path):

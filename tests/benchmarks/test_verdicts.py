@@ -23,7 +23,7 @@ from iamiou_benchmarks.running.runfile import list_runs, load_run
 from iamiou_benchmarks.sfc.distribution import GROUPS
 from iamiou_benchmarks.tables.claims_of_papers import CLAIMS, ORAND, SFC, Claim
 from iamiou_benchmarks.tables.named_tables import TABLES
-from iamiou_benchmarks.tables.results import RESULTS, make_table, read_results, rows_of
+from iamiou_benchmarks.tables.results import RESULTS, draw_verdicts, make_table, read_results, rows_of
 from iamiou_benchmarks.tables.verdicts import interval, verdict_matrix, verdicts_of
 
 DOCS = [Path(__file__).parents[2] / "docs" / name for name in ("baselines.md", "claims.md")]
@@ -189,6 +189,10 @@ def test_missing_runs_come_seed_by_seed_and_known_ones_are_left_out(tmp_path):
         n for n in list_runs() if n.startswith("shapes-tiny-")
     }
     assert ("shapes-tiny-cam-ce", 0) in missing(["shapes-tiny-cam-ce"], 1, tmp_path, again=True)
+    halves = [missing(["main"], None, tmp_path, only=seeds) for seeds in ((0, 2, 4), (1, 3))]
+    assert sorted(halves[0] + halves[1]) == sorted(missing(["main"], None, tmp_path))
+    with pytest.raises(InputError, match="no seed 5 among those to fill"):
+        missing(["main"], None, tmp_path, only=[5])
     with pytest.raises(InputError, match="no run 'shapes-tiny'"):
         missing(["shapes-tiny"], 1, tmp_path)
 
@@ -299,3 +303,11 @@ def test_the_tables_in_the_docs_are_those_of_the_committed_results(page):
 def test_a_table_without_its_end_is_named():
     with pytest.raises(InputError, match="shapes-small"):
         renewed("<!-- table shapes-small -->\n")
+
+
+def test_verdicts_can_be_drawn_and_only_where_there_are_some(tmp_path):
+    assert len(draw_verdicts("sfc", None).axes) == 2  # IoU_Few and mIoU
+    with pytest.raises(InputError, match="'main' has no verdicts to draw; losses"):
+        draw_verdicts("main", None)
+    with pytest.raises(InputError, match="iamiou bench fill orand"):
+        draw_verdicts("orand", tmp_path)

@@ -55,6 +55,17 @@ def _infer(
     return np.array(crf.inference(iterations), np.float32)
 
 
+def require() -> None:
+    """Refuse to begin without the extra that a CRF needs.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    _module()
+
+
 def _module() -> Any:
     from importlib import import_module
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ def claim(name: str, out: str | None, figure: str | None, **given: Any) -> None:
     from iamiou.masks import write_bytes
     from iamiou_benchmarks.claims import claim_module
     from iamiou_benchmarks.claims._record import Asked
+    from iamiou_benchmarks.running.pictures import write_figure
     from iamiou_benchmarks.tables.results import RESULTS
 
     module = claim_module(name)
@@ -47,7 +47,5 @@ def claim(name: str, out: str | None, figure: str | None, **given: Any) -> None:
     if out:
         write_bytes(Path(out), (json.dumps(record, indent=1) + "\n").encode())
     if figure:
-        file = io.BytesIO()
-        module.draw(record).savefig(file, format="png", dpi=110, metadata={"Software": None})
-        write_bytes(Path(figure), file.getvalue())
+        write_figure(module.draw(record), Path(figure))
     click.echo("\n".join(module.lines(record)))

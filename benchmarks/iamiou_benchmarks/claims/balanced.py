@@ -30,12 +30,15 @@ _TITLES = tuple(f"{score}, {name}" for score, name in COLUMNS)
 _FAR = 2
 
 
-TAKES = ("results", "cache")
+TAKES = ("results", "cache", "real")
 
 
 def record_of(asked: Asked) -> dict[str, Any]:
-    """Let ``iamiou build`` choose a balanced set, and score every model on both."""
-    from iamiou_benchmarks.datasets.data import DataOptions
+    """Let ``iamiou build`` choose a balanced set, and score every model on both.
+
+    With a folder of real masks the objects of voc-mini are counted, too: what could be chosen from.
+    """
+    from iamiou_benchmarks.datasets.data import DataOptions, open_data
     from iamiou_benchmarks.datasets.shapes_devkit import folder_of, open_shapes
 
     options = DataOptions(preset=DATA.rpartition("-")[2])
@@ -43,7 +46,11 @@ def record_of(asked: Asked) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as room:
         built = build_balanced(data, folder_of(options, asked.cache) / "JPEGImages", Path(room), PER_CELL)
         chosen = chosen_images(built)
-    return measure(models_of(read_results(asked.results), DATA, asked.cache), census_of(data), chosen)
+    made = measure(models_of(read_results(asked.results), DATA, asked.cache), census_of(data), chosen)
+    if asked.real != Path():
+        photographs = open_data(DataOptions(name="voc-mini", root=str(asked.real)), asked.cache)
+        made["photographs"] = census_of(photographs).instances.sum(0).tolist()
+    return made
 
 
 def lines(record: dict[str, Any]) -> list[str]:
@@ -126,7 +133,18 @@ def _sets(record: dict[str, Any]) -> list[str]:
         counts = np.array(found["instances"])
         cells = [str(found["images"]), *map(str, counts.sum(0)), f"{counts.min()} and {counts.max()}"]
         table.append([name, *cells])
-    return markdown(table)
+    return [*markdown(table), *_photographs(record.get("photographs"))]
+
+
+def _photographs(instances: list[list[int]] | None) -> list[str]:
+    """Say why no balanced set can be chosen from voc-mini, where that was counted."""
+    if not instances:
+        return []
+    lacking = zip((np.array(instances) == 0).sum(0), ("small", "medium", "large"), strict=True)
+    without = ", ".join(f"{n} have no {size} object" for n, size in lacking if n)
+    if not without:
+        return []
+    return ["", f"The test images of voc-mini cannot be balanced: of its {len(instances)} classes {without}."]
 
 
 def _mixes(record: dict[str, Any]) -> list[str]:

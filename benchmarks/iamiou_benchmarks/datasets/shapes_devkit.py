@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,9 +108,19 @@ def open_shapes(options: DataOptions, cache: Path) -> DataSet:
 
 
 def write_devkit(knobs: Knobs, seed: int, root: Path, committed: dict[str, str] | None = None) -> None:
-    """Generate a data set as a VOC devkit; the folder appears when it is whole."""
-    part = root.with_name(f".{root.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    """Generate a data set as a VOC devkit; the folder appears when it is whole, whoever else generates it meanwhile."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as room:
+        part = Path(room) / root.name
+        _write_scenes(part, knobs, seed, committed)
+        try:
+            part.replace(root)
+        except OSError:
+            if not root.is_dir():  # another process was quicker, with the same scenes
+                raise
+
+
+def _write_scenes(part: Path, knobs: Knobs, seed: int, committed: dict[str, str] | None) -> None:
     lists = part / "ImageSets" / "Segmentation"
     for folder in ("JPEGImages", "Annotations", "SegmentationClass", "SegmentationObject", "ImageSets/Segmentation"):
         (part / folder).mkdir(parents=True)
@@ -127,12 +137,11 @@ def write_devkit(knobs: Knobs, seed: int, root: Path, committed: dict[str, str] 
     if committed and digests != committed:
         differ = ", ".join(split for split in SPLITS if digests[split] != committed[split])
         raise InputError(
-            f"This machine generates other scenes than those committed ({differ} of {root.name}); results would not "
+            f"This machine generates other scenes than those committed ({differ} of {part.name}); results would not "
             "be comparable. Please report it with the versions of NumPy and Python."
         )
     (part / "classes.txt").write_text("".join(f"{n}\n" for n in knobs.names), encoding="utf-8")
     (part / "digests.txt").write_text("".join(f"{k} {v}\n" for k, v in digests.items()), encoding="utf-8")
-    part.replace(root)
 
 
 def _write_scene(root: Path, image_id: str, made: Scene, knobs: Knobs) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from iamiou.errors import InputError
@@ -15,7 +15,9 @@ from iamiou_benchmarks.tables.named_tables import TABLES
 from iamiou_benchmarks.tables.verdicts import meant_seeds
 
 
-def missing(patterns: Iterable[str], seeds: int | None, results: Path, *, again: bool = False) -> list[tuple[str, int]]:
+def missing(
+    patterns: Iterable[str], seeds: int | None, results: Path, *, only: Collection[int] = (), again: bool = False
+) -> list[tuple[str, int]]:
     """Return the runs and seeds that have no result yet, seed by seed, so that pairs become whole early.
 
     Parameters
@@ -25,6 +27,8 @@ def missing(patterns: Iterable[str], seeds: int | None, results: Path, *, again:
     seeds : int, optional
         How many; None is what verdicts on the data are meant to stand on.
     results : Path
+    only : collection of int
+        Of these seeds alone; all where it is empty.
     again : bool
         Also those that have a result.
 
@@ -37,6 +41,8 @@ def missing(patterns: Iterable[str], seeds: int | None, results: Path, *, again:
     --------
     >>> missing(["shapes-tiny-cam-sb"], 2, Path("none"))
     [('shapes-tiny-cam-sb', 0), ('shapes-tiny-cam-sb', 1)]
+    >>> missing(["shapes-tiny-cam-sb"], 4, Path("none"), only=[3])
+    [('shapes-tiny-cam-sb', 3)]
     >>> len(missing(["main"], None, Path("none"))) # 16 runs, of 5 seeds on shapes small and of 3 on voc-mini
     128
     """
@@ -52,7 +58,10 @@ def missing(patterns: Iterable[str], seeds: int | None, results: Path, *, again:
         names += [n for n in found if n not in names]
     many = {name: seeds or meant_seeds(name) for name in names}
     every = [(name, seed) for seed in range(max(many.values(), default=0)) for name in names if seed < many[name]]
-    return [(name, seed) for name, seed in every if again or not (results / f"{name}-{seed}.json").exists()]
+    if nobody := sorted({*only} - {seed for _, seed in every}):
+        raise InputError(f"There is no seed {nobody[0]} among those to fill; --seeds says how many there are.")
+    asked = [(name, seed) for name, seed in every if not only or seed in only]
+    return [(name, seed) for name, seed in asked if again or not (results / f"{name}-{seed}.json").exists()]
 
 
 def fill(

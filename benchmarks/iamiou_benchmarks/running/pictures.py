@@ -45,7 +45,7 @@ def draw_curves(metrics: Path, path: Path) -> None:
         axes.tick_params(labelsize=7)
         if "loss" in title and any(value > 0 for _, value in points):
             axes.set_yscale("log")
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def draw_sheet(data: DataSet, folders: Mapping[str, Path], path: Path) -> None:
@@ -71,7 +71,7 @@ def draw_sheet(data: DataSet, folders: Mapping[str, Path], path: Path) -> None:
                 axes.set_title(title, fontsize=8)
             if row < len(shown[split]):
                 axes.imshow(_picture(data, shown[split][row], maps), interpolation="nearest")
-    _save(figure, path)
+    write_figure(figure, path)
 
 
 def _picture(data: DataSet, image_id: str, folder: Path | None) -> NDArray[np.uint8]:
@@ -90,7 +90,8 @@ def _spread(ids: list[str]) -> list[str]:
     return [ids[k * len(ids) // count] for k in range(count)]
 
 
-def _save(figure: Figure, path: Path) -> None:
+def write_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
+    """Write a figure as PNG, whole or not at all, with nothing in it that changes from one time to the next."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+    figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
     write_bytes(path, file.getvalue())

@@ -191,9 +191,14 @@ def execute(plan: Plan, out: Path, *, resume: bool = False, show: Show | None = 
     Raises
     ------
     InputError
-        If the folder holds a run already and `resume` is not asked for, or holds another run.
+        If the folder holds a run already and `resume` is not asked for, or holds another run; if a stage asks for a
+        CRF and the extra for it is not installed.
     """
+    from iamiou_benchmarks.cams import crf
     from iamiou_benchmarks.running.class_report import class_record
+
+    if any(getattr(stage.options, "crf", False) and not plan.finished(stage) for stage in plan.run.stages):
+        crf.require()
 
     config = described(plan.run)
     identity = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

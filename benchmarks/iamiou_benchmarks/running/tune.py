@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iamiou.errors import InputError
-from iamiou.masks import write_bytes
 from iamiou_benchmarks.cams.maps import best_class, load_maps
+from iamiou_benchmarks.running.pictures import write_figure
 from iamiou_benchmarks.running.pipeline import Plan, chosen_device, hardware, make_plan, run_stage, versions
 from iamiou_benchmarks.running.runfile import Stage, load_run
 from iamiou_benchmarks.stage.scoring import best_threshold, score_maps
@@ -133,9 +132,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
     axes.set_ylabel("per cent, on dev")
     axes.set_title(f"{record['run']}, seed {record['seed']}", fontsize=9)
     axes.legend(fontsize=7)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    write_bytes(path, buffer.getvalue())
+    write_figure(figure, path, 120)
 
 
 def _is_number(text: str) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from iamiou_benchmarks.tables.claims_of_papers import ORAND, SFC, Claim
+from iamiou_benchmarks.tables.claims_of_papers import LOSSES, ORAND, SFC, Claim
 from iamiou_benchmarks.tables.main_table import main_lines, main_runs
 from iamiou_benchmarks.tables.results import COLUMNS, run_table
 from iamiou_benchmarks.tables.sections import Line, Section, render
@@ -19,17 +19,19 @@ _GROUPED = ("mIoU", "IoU_Many", "IoU_Medium", "IoU_Few")
 
 @dataclass(frozen=True)
 class Table:
-    """What a table is about, the runs that it needs, and ``make(results, style)``, which gives its lines."""
+    """What a table is about, the runs that it needs, ``make(results, style)``, which gives its lines, and claims."""
 
     about: str
     runs: tuple[str, ...]
     make: Callable[[Known, str], list[str]]
+    claims: tuple[Claim, ...] = ()
+    data: str = _DATA
 
 
 def _every_stage(about: str, data: str, runs: Iterable[str]) -> Table:
     """Make a table of every stage of these runs, with verdicts."""
     named = tuple(f"{data}-{run}" for run in runs)
-    return Table(about, named, lambda known, style: run_table(known, data, style, named).splitlines())
+    return Table(about, named, lambda known, style: run_table(known, data, style, named).splitlines(), LOSSES, data)
 
 
 def _line(label: str, run: str, stage: str, split: str = "train") -> Line:
@@ -139,7 +141,7 @@ def _classes_of(known: Known) -> list[str]:
     return [f"Training images that show each class: {said}.", ""]
 
 
-def _table(*sections: Section, claims: Sequence[Claim] = (), classes: bool = False) -> Table:
+def _table(*sections: Section, claims: tuple[Claim, ...] = (), classes: bool = False) -> Table:
     """Make a table of sections, with verdicts on claims of SFC or of ORANDNet."""
     runs = dict.fromkeys(line.run for section in sections for line in section.lines)
 
@@ -150,7 +152,7 @@ def _table(*sections: Section, claims: Sequence[Claim] = (), classes: bool = Fal
             lines += ["**Verdicts, on shapes only**", "", *verdict_matrix(verdicts_of(known, _DATA, claims), _DATA)]
         return lines
 
-    return Table("; ".join(s.title for s in sections), tuple(runs), make)
+    return Table("; ".join(s.title for s in sections), tuple(runs), make, claims)
 
 
 _SOURCES = ("cam", "walk", "irn", "irnvit", "truth")

@@ -9,11 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from iamiou.errors import InputError
 from iamiou.published import published
 from iamiou_benchmarks.running.runfile import list_runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RESULTS = Path(__file__).parents[1] / "results"
 #: The published methods whose steps `shapes` repeats.
@@ -131,6 +134,27 @@ def make_table(name: str, results: Path | None, style: str) -> str:
     if name in TABLES:
         return "\n".join(TABLES[name].make(known, style)) + "\n"
     return run_table(known, name, style)
+
+
+def draw_verdicts(name: str, results: Path | None) -> Figure:
+    """Draw the verdicts of one of the tables that `named_tables` has.
+
+    Raises
+    ------
+    InputError
+        If there is no such table, or it has no verdicts yet.
+    """
+    from iamiou_benchmarks.tables import verdict_figure
+    from iamiou_benchmarks.tables.named_tables import TABLES
+    from iamiou_benchmarks.tables.verdicts import verdicts_of
+
+    judged = {n: t for n, t in TABLES.items() if t.claims}
+    if name not in judged:
+        raise InputError(f"The table '{name}' has no verdicts to draw; {', '.join(judged)} have some.")
+    found = verdicts_of(read_results(results), judged[name].data, judged[name].claims)
+    if not any(v.seeds for v in found):
+        raise InputError(f"No runs of the table '{name}' have results yet; iamiou bench fill {name} makes them.")
+    return verdict_figure.draw(found)
 
 
 def run_table(known: list[dict[str, Any]], name: str, style: str, runs: Iterable[str] = ()) -> str:
