@@ -79,9 +79,9 @@ SFC: tuple[Claim, ...] = (
     *_seeds("M_W + M_P is better than M_P", "sfc-maps:sfc", "sfc-maps:prototypes", *_TAIL),
     *_networks("SFC's masks train a better network than IRN's", "sfc-ce", "irn-ce", *_TAIL),
     *_seeds("SFC lifts CAM's maps of evenly frequent classes", "sfc-even:sfc", "sfc-even:cam", "mIoU"),
-    *_seeds("SFC lifts those of as many steps without it", "sfc-even:sfc", "sfc-evenplain:sfc", "mIoU"),
+    *_seeds("There it lifts the maps of as many steps without it", "sfc-even:sfc", "sfc-evenplain:sfc", "mIoU"),
     *_seeds("Its lift of CAM needs the tail", "sfc-ce:sfc", "sfc-ce:cam", "mIoU", beyond=("sfc-even", "sfc-even")),
-    *_seeds("Its lift over plain does", "sfc-ce:sfc", _PLAIN, "mIoU", beyond=("sfc-even", "sfc-evenplain")),
+    *_seeds("Its lift of as many steps does", "sfc-ce:sfc", _PLAIN, "mIoU", beyond=("sfc-even", "sfc-evenplain")),
 )
 
 _MASKS = ("precision", "recall", "mIoU")
