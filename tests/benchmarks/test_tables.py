@@ -72,7 +72,8 @@ def test_a_table_of_every_stage_judges_and_misses_its_own_runs_alone():
     assert any(line.startswith(beginning) for line in lines)
     (missing,) = [line for line in lines if line.startswith("Runs without a result yet: ")]
     assert "voc-mini-irn-sw" in missing and "voc-mini-irn-ce" not in missing
-    assert not any(word in line for line in lines for word in ("sfc", "truth-sb", "Published"))
+    assert not any(word in line for line in lines for word in ("sfc-even", "vitcam", "truth-sb", "Published"))
+    assert any("| SFC lifts CAM's maps | sfc of sfc-ce – cam of sfc-ce | 3 |" in line for line in lines)
 
 
 def test_published_numbers_stand_beside_the_photographs_with_their_sources():

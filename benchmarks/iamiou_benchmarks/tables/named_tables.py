@@ -157,12 +157,25 @@ def _table(*sections: Section, claims: tuple[Claim, ...] = (), classes: bool = F
 
 _SOURCES = ("cam", "walk", "irn", "irnvit", "truth")
 _LOSSES = ("centre-ce", *(f"{source}-{loss}" for source in _SOURCES for loss in ("ce", "sw", "sb")), "irn-swtrue")
-_PHOTOGRAPHS = ("centre-ce", "cam-ce", "walk-ce", "irn-ce", "irn-sw", "irn-sb", "truth-ce", "probe")
+_PHOTOGRAPHS = (
+    "centre-ce",
+    "cam-ce",
+    "walk-ce",
+    "irn-ce",
+    "irn-sw",
+    "irn-sb",
+    "sfc-ce",
+    "orand-ce",
+    "truth-ce",
+    "probe",
+)
 
 TABLES = {
     "main": Table("CAM, IRN, SFC and ORANDNet with CE, L_sw and L_sb on two data sets", main_runs(), main_lines),
     "losses": _every_stage("L_sw and L_sb on masks of several sources", _DATA, _LOSSES),
-    "photographs": _every_stage("CAM, the walk, IRN and three losses on voc-mini", "voc-mini", _PHOTOGRAPHS),
+    "photographs": _every_stage(
+        "CAM, the walk, IRN, three losses, SFC and ORANDNet on voc-mini", "voc-mini", _PHOTOGRAPHS
+    ),
     "sfc": _table(_CLASSES, _PREDICTED, _ABLATION, _EVEN, claims=SFC, classes=True),
     "orand": _table(_COMBINED, _TRAINED, claims=ORAND),
 }

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from iamiou.errors import InputError
 from iamiou.published import published
-from iamiou_benchmarks.running.runfile import list_runs
+from iamiou_benchmarks.running.runfile import list_runs, load_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from iamiou_benchmarks.tables.claims_of_papers import Claim
 
 RESULTS = Path(__file__).parents[1] / "results"
 #: The published methods whose steps `shapes` repeats.
@@ -223,11 +225,21 @@ def _judged(results: list[dict[str, Any]], name: str, asked: tuple[str, ...]) ->
 
     lines = []
     for claims, render in ((LOSSES, verdict_lines), (SFC, verdict_matrix), (ORAND, verdict_matrix)):
-        about = [c for c in claims if {f"{name}-{c.better}", f"{name}-{c.than}"} <= {*asked}]
+        about = [c for c in claims if all(_has(name, run, stage, asked) for run, stage in _places(c))]
         verdicts = verdicts_of(results, name, about)
         if any(v.seeds for v in verdicts):
             lines += ["", *render(verdicts, name)]
     return lines
+
+
+def _places(claim: Claim) -> list[tuple[str, str]]:
+    """Return the runs and stages that a claim compares."""
+    return list(zip((claim.better, claim.than, *claim.beyond), claim.stages * 2, strict=False))
+
+
+def _has(data: str, run: str, stage: str, asked: tuple[str, ...]) -> bool:
+    name = f"{data}-{run}"
+    return name in asked and any(s.name == stage for s in load_run(name).stages)
 
 
 def spread(values: Iterable[float | None], style: str = "markdown") -> str:
