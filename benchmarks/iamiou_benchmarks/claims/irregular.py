@@ -1,8 +1,8 @@
 """Irregular shapes at fixed size: whether they score lower, and whether L_sb helps them more.
 
-``iamiou bench claim irregular --real DIR`` looks at real objects with real predictions, and
-at the objects of `shapes`, whose outlines differ by class and by what covers them. Intervals are over images, and over
-seeds where there are some. The knob of `shapes` is turned by `ragged`.
+``iamiou bench claim irregular --real DIR`` looks at real objects with real predictions, and at the objects of `shapes`,
+whose outlines differ by class and by what covers them; what L_sb gains is asked of networks trained on `shapes` and on
+voc-mini. Intervals are over images, and over seeds where there are some. The knob of `shapes` is turned by `ragged`.
 """
 
 from __future__ import annotations
@@ -28,35 +28,37 @@ from iamiou_benchmarks.claims._record import Asked, ends, points, shorts, verdic
 from iamiou_benchmarks.claims._scored_sets import TITLES, ScoredSet, count, finished, open_real, wide
 from iamiou_benchmarks.claims._statistics import Floats, clustered, spearman
 from iamiou_benchmarks.running.replicates import image_weights
-from iamiou_benchmarks.tables.verdicts import interval
+from iamiou_benchmarks.tables.verdicts import interval, meant_seeds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from iamiou_benchmarks.running.pipeline import Plan
 
-SEEDS = 5
 #: Weightings of the images.
 DRAWS = 1000
 #: An object that scores less is missed.
 MISSED = 0.1
-#: Sources of pseudo-masks on `shapes`, each trained with CE and with L_sb.
-SOURCES = {
-    "cam": "CAM seeds",
-    "walk": "the walk",
-    "irn": "IRN",
-    "irnvit": "IRN, second backbone",
-    "truth": "full masks",
+#: Sources of pseudo-masks by data, each trained with CE and with L_sb.
+TRAINED = {
+    "shapes-small": {
+        "cam": "CAM seeds",
+        "walk": "the walk",
+        "irn": "IRN",
+        "irnvit": "IRN, second backbone",
+        "truth": "full masks",
+    },
+    "voc-mini": {"irn": "IRN"},
 }
-
-
 TAKES = ("cache", "real", "device")
 
 
 def record_of(asked: Asked) -> dict[str, Any]:
     """Measure real objects and those of `shapes`."""
     real = measure_real(open_real(name, asked.real) for name in TITLES)
-    return {"schema": 1, "real": real, "shapes": measure_shapes(asked.cache, asked.device)}
+    photographs = measure_trained("voc-mini", asked.cache, asked.device, [f"data.root={asked.real}"])
+    shapes = measure_trained("shapes-small", asked.cache, asked.device)
+    return {"schema": 1, "real": real, "photographs": photographs, "shapes": shapes}
 
 
 def measure_real(sets: Iterable[ScoredSet]) -> list[dict[str, Any]]:
@@ -103,12 +105,12 @@ def _over_images(objects: Objects, quarter: NDArray[Any], score: Floats) -> tupl
     return float(low[0]), float(high[0])
 
 
-def measure_shapes(cache: Path, device: str) -> list[dict[str, Any]]:
-    """Return the same for CE on `shapes`, and what L_sb gains by quartile."""
+def measure_trained(data: str, cache: Path, device: str, changes: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the same for CE on the data of `TRAINED`, and what L_sb gains by quartile."""
     found: list[dict[str, Any]] = []
     known: list[dict[int, float]] = []
-    for source, title in SOURCES.items():
-        pairs = [_kept(source, loss, cache, device) for loss in ("ce", "sb")]
+    for source, title in TRAINED[data].items():
+        pairs = [_kept(f"{data}-{source}-{loss}", cache, device, changes) for loss in ("ce", "sb")]
         plan, counts = pairs[0]
         truth = plan.data.truth_of("test")
         known = known or [compactness_of(wide(truth.load(i)[1])) for i in truth.ids]
@@ -118,9 +120,9 @@ def measure_shapes(cache: Path, device: str) -> list[dict[str, Any]]:
     return found
 
 
-def _kept(source: str, loss: str, cache: Path, device: str) -> tuple[Plan, list[Counts]]:
+def _kept(run: str, cache: Path, device: str, changes: Sequence[str]) -> tuple[Plan, list[Counts]]:
     """Return the plan of seed 0, and what was counted on test in every seed."""
-    plans = [finished(f"shapes-small-{source}-{loss}", seed, cache, device) for seed in range(SEEDS)]
+    plans = [finished(run, seed, cache, device, changes) for seed in range(meant_seeds(run))]
     return plans[0], [load(p.folder(p.run.stage("predict")) / "scores-test.npz").counts for p in plans]
 
 
@@ -140,24 +142,25 @@ def lines(record: dict[str, Any]) -> list[str]:
     heads += ["within classes", "95 % interval", "verdict", "IA-IoU by quarter, least compact first"]
     heads += ["most – least", "95 % interval", "missed (IA-IoU below 10 %) by quarter"]
     found = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
-    for row in (*record["real"], *record["shapes"]):
+    trained = [("voc-mini", row) for row in record["photographs"]] + [("shapes", row) for row in record["shapes"]]
+    for data, row in (*(("", row) for row in record["real"]), *trained):
         size, inside = row["at equal size"], row["within class"]
-        cells = [f"shapes, CE, {row['title']}" if "gains" in row else row["title"], str(row["objects"])]
+        cells = [f"{data}, CE, {row['title']}" if data else row["title"], str(row["objects"])]
         for value, *limits in (size, inside):
             cells += [f"{value:+.2f}", ends(*limits), verdict(limits)]
         cells += [_quarters(row["quartiles"]), f"{100 * row['apart'][0]:+.1f}", points(row["apart"][1:])]
         cells.append(_quarters(row["missed"]))
         found.append(f"| {' | '.join(cells)} |")
-    return [*found, "", *_gain_lines(record)]
+    return [*found, "", *_gain_lines(trained)]
 
 
-def _gain_lines(record: dict[str, Any]) -> list[str]:
-    heads = ["L_sb – CE on shapes", "gain by quarter, least compact first", "least – most", "95 % interval", "verdict"]
+def _gain_lines(trained: Iterable[tuple[str, dict[str, Any]]]) -> list[str]:
+    heads = ["L_sb – CE", "gain by quarter, least compact first", "least – most", "95 % interval", "verdict"]
     found = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
-    for row in record["shapes"]:
+    for data, row in trained:
         more, *limits = row["more"]
-        cells = [row["title"], _quarters(row["gains"], "+"), f"{100 * more:+.1f}", points(limits)]
-        cells.append(verdict(limits, generated=True))
+        cells = [f"{data}, {row['title']}", _quarters(row["gains"], "+"), f"{100 * more:+.1f}", points(limits)]
+        cells.append(verdict(limits, generated=data == "shapes"))
         found.append(f"| {' | '.join(cells)} |")
     return found
 
@@ -171,8 +174,13 @@ def draw(record: dict[str, Any]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3.8), layout="constrained")
-    panels = ((record["real"], "quartiles", "IA-IoU, %"), (record["shapes"], "quartiles", "IA-IoU of CE on shapes, %"))
-    for k, (rows, key, label) in enumerate((*panels, (record["shapes"], "gains", "gain of L_sb on shapes, points"))):
+    photographs = [row | {"title": f"voc-mini, CE, {row['title']}"} for row in record["photographs"]]
+    panels = (
+        (record["real"] + photographs, "quartiles", "IA-IoU of photographs, %"),
+        (record["shapes"], "quartiles", "IA-IoU of CE on shapes, %"),
+        (record["shapes"] + photographs, "gains", "gain of L_sb over CE, points"),
+    )
+    for k, (rows, key, label) in enumerate(panels):
         axes = figure.add_subplot(1, 3, k + 1)
         for row in rows:
             axes.plot(row["compactness"], [100 * v for v in row[key]], marker="o", markersize=3, label=row["title"])
