@@ -185,3 +185,11 @@ def test_an_option_that_a_claim_has_no_use_for_is_refused_and_one_of_the_environ
     assert found.exit_code == 0, found.output
     found = CliRunner().invoke(bench, ["claim", "nois"])
     assert "Did you mean 'noise'?" in str(found.exception)
+
+
+@pytest.mark.parametrize("package", ["scipy", "torch"])
+def test_without_the_extra_a_claim_says_what_to_install(package, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else object())
+    found = CliRunner().invoke(bench, ["claim", "precision"])
+    assert isinstance(found.exception, InputError)
+    assert 'pip install "iamiou[baselines]"' in str(found.exception)

@@ -7,11 +7,12 @@ says in Markdown what the record holds, with a verdict; and ``draw(record)``, it
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
-from iamiou.errors import InputError, near_miss
+from iamiou.errors import InputError, extra_missing, near_miss
 
 
 def known_claims() -> list[str]:
@@ -29,10 +30,12 @@ def claim_module(name: str) -> Any:
     Raises
     ------
     InputError
-        If there is no such claim.
+        If there is no such claim, or what the baselines need is not installed.
     """
     if name not in known_claims():
         raise InputError(f"There is no claim '{name}'. {near_miss(name, known_claims())}")
+    if not all(importlib.util.find_spec(package) for package in ("scipy", "torch")):
+        raise extra_missing(f"The claim '{name}'", "baselines")
     return importlib.import_module(f"iamiou_benchmarks.claims.{name}")
 
 
