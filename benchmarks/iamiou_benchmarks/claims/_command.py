@@ -27,11 +27,12 @@ def claim(name: str, out: str | None, figure: str | None, **given: Any) -> None:
     from iamiou.files import check_writable
     from iamiou.masks import write_bytes
     from iamiou_benchmarks.claims import claim_module
-    from iamiou_benchmarks.claims._record import Asked
     from iamiou_benchmarks.running.pictures import write_figure
     from iamiou_benchmarks.tables.results import RESULTS
 
-    module = claim_module(name)
+    module = claim_module(name)  # which tells first what is not installed
+    from iamiou_benchmarks.claims._record import Asked
+
     context = click.get_current_context()
     asked: dict[str, Any] = {"results": RESULTS}
     for option, value in ((k, v) for k, v in given.items() if v is not None):
